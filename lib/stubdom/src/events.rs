@@ -1,0 +1,105 @@
+//! Event channels of this domain, delivered by the two-level bitmaps of `shared_info` (public/xen.h).
+
+use alloc::collections::BTreeMap;
+use core::future::poll_fn;
+use core::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use core::task::{Poll, Waker};
+
+use xen::event_channel::Port;
+use xen_sys as sys;
+
+use crate::cell::Global;
+use crate::layout;
+
+#[derive(Default)]
+struct Waiting {
+    fired: bool,
+    waker: Option<Waker>,
+}
+
+static PORTS: Global<BTreeMap<u32, Waiting>> = Global::new(BTreeMap::new());
+
+/// A port whose events can be waited for. Events that come before anyone waits are kept, as one.
+#[derive(Debug)]
+pub struct Events {
+    port: Port,
+}
+
+impl Events {
+    /// Listens to a port. What is pending on it already counts.
+    #[must_use]
+    pub fn listen(port: Port) -> Self {
+        PORTS.borrow().insert(port.number(), Waiting::default());
+        Self { port }
+    }
+
+    /// The port.
+    #[must_use]
+    pub fn port(&self) -> &Port {
+        &self.port
+    }
+
+    /// Waits for the next event.
+    pub async fn next(&self) {
+        poll_fn(|context| {
+            let mut ports = PORTS.borrow();
+            let waiting = ports.entry(self.port.number()).or_default();
+            if core::mem::take(&mut waiting.fired) {
+                return Poll::Ready(());
+            }
+            waiting.waker = Some(context.waker().clone());
+            Poll::Pending
+        })
+        .await;
+    }
+}
+
+impl Drop for Events {
+    fn drop(&mut self) {
+        PORTS.borrow().remove(&self.port.number());
+    }
+}
+
+fn vcpu_word(offset: usize) -> *mut u8 {
+    (layout::shared_info() + offset) as *mut u8
+}
+
+/// Whether an event waits to be looked at.
+pub(crate) fn pending() -> bool {
+    // SAFETY: shared_info is mapped for good; atomic, since Xen writes it too.
+    unsafe { AtomicU8::from_ptr(vcpu_word(core::mem::offset_of!(sys::vcpu_info, evtchn_upcall_pending))) }
+        .load(Ordering::Acquire)
+        != 0
+}
+
+/// Takes all pending events and wakes who waits for them.
+pub(crate) fn dispatch() {
+    // SAFETY: as in `pending`; the bitmaps are arrays of 64 words.
+    let (upcall, selector, bitmap) = unsafe {
+        (
+            AtomicU8::from_ptr(vcpu_word(core::mem::offset_of!(sys::vcpu_info, evtchn_upcall_pending))),
+            AtomicU64::from_ptr(vcpu_word(core::mem::offset_of!(sys::vcpu_info, evtchn_pending_sel)).cast()),
+            layout::shared_info() + core::mem::offset_of!(sys::shared_info, evtchn_pending),
+        )
+    };
+    upcall.store(0, Ordering::SeqCst);
+    let mut words = selector.swap(0, Ordering::SeqCst);
+    let mut ports = PORTS.borrow();
+    while words != 0 {
+        let word = words.trailing_zeros();
+        words &= words - 1;
+        // SAFETY: word is at most 63.
+        let pending = unsafe { AtomicU64::from_ptr((bitmap as *mut u64).add(word as usize)) };
+        let mut bits = pending.swap(0, Ordering::SeqCst);
+        while bits != 0 {
+            let port = word * 64 + bits.trailing_zeros();
+            bits &= bits - 1;
+            if let Some(waiting) = ports.get_mut(&port) {
+                waiting.fired = true;
+                if let Some(waker) = waiting.waker.take() {
+                    waker.wake();
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! Xen's system time (nanoseconds since the hypervisor started) and waiting for it.
+
+use alloc::collections::BTreeMap;
+use core::arch::x86_64::_rdtsc;
+use core::future::poll_fn;
+use core::sync::atomic::{Ordering, fence};
+use core::task::{Poll, Waker};
+
+use xen_sys as sys;
+
+use crate::cell::Global;
+use crate::layout;
+
+static TIMERS: Global<Timers> = Global::new(Timers { waiting: BTreeMap::new(), next: 0 });
+
+struct Timers {
+    /// By time and order of arrival.
+    waiting: BTreeMap<(u64, u64), Waker>,
+    next: u64,
+}
+
+/// Nanoseconds since the hypervisor started.
+#[must_use]
+pub fn now() -> u64 {
+    let time = (layout::shared_info() + core::mem::offset_of!(sys::vcpu_info, time)) as *const sys::vcpu_time_info;
+    loop {
+        // SAFETY: shared_info is mapped there for good; Xen changes it at any time, hence volatile and the version.
+        let (before, copy) = unsafe {
+            let before = (&raw const (*time).version).read_volatile();
+            fence(Ordering::Acquire);
+            (before, time.read_volatile())
+        };
+        fence(Ordering::Acquire);
+        // SAFETY: as above.
+        let after = unsafe { (&raw const (*time).version).read_volatile() };
+        if before & 1 != 0 || before != after {
+            continue;
+        }
+        // SAFETY: RDTSC reads a counter.
+        let passed = unsafe { _rdtsc() }.wrapping_sub(copy.tsc_timestamp);
+        let shifted = if copy.tsc_shift < 0 {
+            passed >> copy.tsc_shift.unsigned_abs().min(63)
+        } else {
+            passed << copy.tsc_shift.unsigned_abs().min(63)
+        };
+        let ns = (u128::from(shifted) * u128::from(copy.tsc_to_system_mul)) >> 32;
+        return copy.system_time.wrapping_add(u64::try_from(ns).unwrap_or(0));
+    }
+}
+
+/// Waits until system time `deadline` (nanoseconds).
+pub async fn sleep_until(deadline: u64) {
+    let mut key = None;
+    poll_fn(|context| {
+        let mut timers = TIMERS.borrow();
+        if let Some(key) = key {
+            timers.waiting.remove(&key);
+        }
+        if now() >= deadline {
+            return Poll::Ready(());
+        }
+        let new = (deadline, timers.next);
+        timers.next += 1;
+        timers.waiting.insert(new, context.waker().clone());
+        key = Some(new);
+        Poll::Pending
+    })
+    .await;
+}
+
+/// Waits for `ns` nanoseconds.
+pub async fn sleep(ns: u64) {
+    sleep_until(now().saturating_add(ns)).await;
+}
+
+/// Wakes what is due; the time of the next one.
+pub(crate) fn run_due() -> Option<u64> {
+    let now = now();
+    let mut timers = TIMERS.borrow();
+    loop {
+        let (&(deadline, order), _) = timers.waiting.first_key_value()?;
+        if deadline > now {
+            return Some(deadline);
+        }
+        if let Some(waker) = timers.waiting.remove(&(deadline, order)) {
+            waker.wake();
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! Pages shared with a domain that may be hostile: every field is read once, into a value of our own, and checked
+//! before use. No reference to shared memory is ever formed.
+
+use core::marker::PhantomData;
+use core::sync::atomic::{AtomicU32, Ordering};
+
+use crate::PAGE_SIZE;
+
+/// One page that another domain can change at any time.
+#[derive(Debug, Clone, Copy)]
+pub struct SharedPage<'a> {
+    address: *mut u8,
+    life: PhantomData<&'a ()>,
+}
+
+impl SharedPage<'_> {
+    /// Wraps a mapped page.
+    ///
+    /// # Safety
+    /// `address` must be page-aligned and stay mapped, readable and writable, for the life of the result.
+    #[must_use]
+    pub unsafe fn new(address: *mut u8) -> Self {
+        Self { address, life: PhantomData }
+    }
+
+    /// Reads a 32-bit field once, and nothing after it earlier.
+    fn load(self, offset: usize) -> u32 {
+        debug_assert!(offset.is_multiple_of(4) && offset + 4 <= PAGE_SIZE);
+        // SAFETY: within the page and aligned; an atomic access is sound whatever the other side does.
+        unsafe { AtomicU32::from_ptr(self.address.add(offset).cast()) }.load(Ordering::Acquire)
+    }
+
+    /// Writes a 32-bit field, after all that was written before.
+    fn store(self, offset: usize, value: u32) {
+        debug_assert!(offset.is_multiple_of(4) && offset + 4 <= PAGE_SIZE);
+        // SAFETY: as in `load`.
+        unsafe { AtomicU32::from_ptr(self.address.add(offset).cast()) }.store(value, Ordering::Release);
+    }
+
+    fn byte(self, offset: usize) -> u8 {
+        debug_assert!(offset < PAGE_SIZE);
+        // SAFETY: within the page; volatile, so read exactly once.
+        unsafe { self.address.add(offset).read_volatile() }
+    }
+
+    fn set_byte(self, offset: usize, value: u8) {
+        debug_assert!(offset < PAGE_SIZE);
+        // SAFETY: within the page.
+        unsafe { self.address.add(offset).write_volatile(value) };
+    }
+}
+
+/// One direction of a ring of bytes within a page: `size` bytes (a power of two) at `data`, and two free-running
+/// indices.
+#[derive(Debug, Clone, Copy)]
+pub struct ByteRing {
+    /// Offset of the bytes.
+    pub data: usize,
+    /// Their number, a power of two.
+    pub size: u32,
+    /// Offset of the consumer's index.
+    pub consumer: usize,
+    /// Offset of the producer's index.
+    pub producer: usize,
+}
+
+/// The console's ring as the guest writes it (public/io/console.h, `out`).
+pub const CONSOLE_OUT: ByteRing = ByteRing { data: 1024, size: 2048, consumer: 3080, producer: 3084 };
+/// The console's ring as the guest reads it (public/io/console.h, `in`).
+pub const CONSOLE_IN: ByteRing = ByteRing { data: 0, size: 1024, consumer: 3072, producer: 3076 };
+
+/// The other side's index cannot be: it claims more bytes than the ring holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("ring index: producer {producer:#x}, consumer {consumer:#x}, {size} bytes")]
+pub struct BadIndex {
+    /// The producer's index.
+    pub producer: u32,
+    /// The consumer's index.
+    pub consumer: u32,
+    /// Size of the ring.
+    pub size: u32,
+}
+
+impl ByteRing {
+    fn used(self, page: SharedPage<'_>) -> Result<(u32, u32, u32), BadIndex> {
+        let consumer = page.load(self.consumer);
+        let producer = page.load(self.producer);
+        let used = producer.wrapping_sub(consumer);
+        if used > self.size {
+            return Err(BadIndex { producer, consumer, size: self.size });
+        }
+        Ok((producer, consumer, used))
+    }
+
+    /// Takes what is there, up to `buffer.len()` bytes; their number.
+    ///
+    /// # Errors
+    /// [`BadIndex`]: nothing was taken.
+    pub fn read(self, page: SharedPage<'_>, buffer: &mut [u8]) -> Result<usize, BadIndex> {
+        let (_, consumer, used) = self.used(page)?;
+        let mut taken = 0u32;
+        for slot in buffer.iter_mut().take(used as usize) {
+            *slot = page.byte(self.data + (consumer.wrapping_add(taken) & (self.size - 1)) as usize);
+            taken += 1;
+        }
+        page.store(self.consumer, consumer.wrapping_add(taken));
+        Ok(taken as usize)
+    }
+
+    /// Puts in what fits of `bytes`; their number.
+    ///
+    /// # Errors
+    /// [`BadIndex`]: nothing was put in.
+    pub fn write(self, page: SharedPage<'_>, bytes: &[u8]) -> Result<usize, BadIndex> {
+        let (producer, _, used) = self.used(page)?;
+        let mut put = 0u32;
+        for &byte in bytes.iter().take((self.size - used) as usize) {
+            page.set_byte(self.data + (producer.wrapping_add(put) & (self.size - 1)) as usize, byte);
+            put += 1;
+        }
+        page.store(self.producer, producer.wrapping_add(put));
+        Ok(put as usize)
+    }
+
+    /// Takes everything there is and forgets it, whatever the indices say: how to go on after [`BadIndex`].
+    pub fn resynchronise(self, page: SharedPage<'_>) {
+        page.store(self.consumer, page.load(self.producer));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[repr(align(4096))]
+    struct Page([u8; PAGE_SIZE]);
+
+    fn page(bytes: &mut Page) -> SharedPage<'_> {
+        // SAFETY: aligned, and borrowed for the life of the result.
+        unsafe { SharedPage::new(bytes.0.as_mut_ptr()) }
+    }
+
+    #[test]
+    fn the_offsets_are_those_of_the_header() {
+        use core::mem::offset_of;
+        use xen_sys::xencons_interface as ring;
+        assert_eq!(CONSOLE_OUT.data, offset_of!(ring, out));
+        assert_eq!(CONSOLE_OUT.consumer, offset_of!(ring, out_cons));
+        assert_eq!(CONSOLE_OUT.producer, offset_of!(ring, out_prod));
+        assert_eq!(CONSOLE_IN.data, offset_of!(ring, in_));
+        assert_eq!(CONSOLE_IN.consumer, offset_of!(ring, in_cons));
+        assert_eq!(CONSOLE_IN.producer, offset_of!(ring, in_prod));
+    }
+
+    #[test]
+    fn bytes_come_out_as_they_went_in_over_many_turns() {
+        let mut bytes = Page([0; PAGE_SIZE]);
+        let page = page(&mut bytes);
+        page.store(CONSOLE_OUT.producer, u32::MAX - 5);
+        page.store(CONSOLE_OUT.consumer, u32::MAX - 5);
+        for turn in 0..40u8 {
+            let sent: [u8; 300] = core::array::from_fn(|i| turn.wrapping_add(i.to_le_bytes()[0]));
+            assert_eq!(CONSOLE_OUT.write(page, &sent), Ok(300));
+            let mut got = [0; 512];
+            assert_eq!(CONSOLE_OUT.read(page, &mut got), Ok(300));
+            assert_eq!(got[..300], sent);
+        }
+    }
+
+    #[test]
+    fn a_full_ring_takes_no_more() {
+        let mut bytes = Page([0; PAGE_SIZE]);
+        let page = page(&mut bytes);
+        assert_eq!(CONSOLE_IN.write(page, &[7; 2000]), Ok(1024));
+        assert_eq!(CONSOLE_IN.write(page, &[7; 2000]), Ok(0));
+    }
+
+    #[test]
+    fn hostile_indices_are_refused_and_can_be_left_behind() {
+        let mut bytes = Page([0; PAGE_SIZE]);
+        let page = page(&mut bytes);
+        for (producer, consumer) in [(2049, 0), (u32::MAX, 0), (0, 1), (1 << 31, 0), (5, 4000)] {
+            page.store(CONSOLE_OUT.producer, producer);
+            page.store(CONSOLE_OUT.consumer, consumer);
+            let mut got = [0; 16];
+            assert_eq!(CONSOLE_OUT.read(page, &mut got), Err(BadIndex { producer, consumer, size: 2048 }));
+            assert!(CONSOLE_OUT.write(page, b"x").is_err());
+            CONSOLE_OUT.resynchronise(page);
+            assert_eq!(CONSOLE_OUT.read(page, &mut got), Ok(0));
+        }
+    }
+}
