@@ -52,7 +52,10 @@ impl Domain {
 }
 
 fn option<'a>(command_line: &'a str, name: &str) -> Option<&'a str> {
-    command_line.split_whitespace().rev().find_map(|word| word.strip_prefix(name)?.strip_prefix('='))
+    command_line
+        .split_whitespace()
+        .rev()
+        .find_map(|word| word.strip_prefix(name)?.strip_prefix('='))
 }
 
 /// What Xen says at the start, in pages.
@@ -70,7 +73,11 @@ pub(crate) struct StartOfDay {
 impl StartOfDay {
     /// The machine frame of a page.
     pub(crate) fn machine_frame(&self, page: u64) -> u64 {
-        usize::try_from(page).ok().and_then(|page| self.frames.get(page)).copied().expect("a page of this domain")
+        usize::try_from(page)
+            .ok()
+            .and_then(|page| self.frames.get(page))
+            .copied()
+            .expect("a page of this domain")
     }
 }
 
@@ -119,7 +126,10 @@ fn take_memory(info: &sys::start_info, start_info: usize) -> Domain {
     let pages = info.nr_pages;
     // SAFETY: Xen passes the frame list of all nr_pages pages; it stays in place, mapped.
     let frames = unsafe {
-        core::slice::from_raw_parts(info.mfn_list as *const u64, usize::try_from(pages).expect("a 64-bit address space"))
+        core::slice::from_raw_parts(
+            info.mfn_list as *const u64,
+            usize::try_from(pages).expect("a 64-bit address space"),
+        )
     };
     let first_tables = layout::pages(address(info.pt_base), address(info.pt_base)).start;
     let first_tables = first_tables..first_tables + info.nr_pt_frames;
@@ -139,29 +149,60 @@ fn take_memory(info: &sys::start_info, start_info: usize) -> Domain {
         frame_list.end,
         layout::pages(start_info, start_info + PAGE_SIZE).end,
         layout::pages(layout::image_start(), layout::image_end()).end,
-        if ramdisk.start < first_tables.end { ramdisk.end } else { 0 },
+        if ramdisk.start < first_tables.end {
+            ramdisk.end
+        } else {
+            0
+        },
     ]
     .into_iter()
     .max()
     .unwrap_or(pages);
-    let day = StartOfDay { shared_info: info.shared_info, first_tables, ramdisk: ramdisk.clone(), frames };
+    let day = StartOfDay {
+        shared_info: info.shared_info,
+        first_tables,
+        ramdisk: ramdisk.clone(),
+        frames,
+    };
 
     // SAFETY: pages between boot_end and the end of Xen's padding (at least 512 KiB) are mapped and unused.
-    unsafe { heap::add(address(boot_end) * PAGE_SIZE, address(boot_end) * PAGE_SIZE + EARLY_HEAP) };
+    unsafe {
+        heap::add(
+            address(boot_end) * PAGE_SIZE,
+            address(boot_end) * PAGE_SIZE + EARLY_HEAP,
+        )
+    };
     let heap_start = boot_end + (EARLY_HEAP / PAGE_SIZE) as u64;
 
     let command_line = command_line(info);
-    let wanted = option(&command_line, "memory").and_then(megabytes).unwrap_or_else(stubdom_image_memory);
+    let wanted = option(&command_line, "memory")
+        .and_then(megabytes)
+        .unwrap_or_else(stubdom_image_memory);
     let wanted = (wanted / PAGE_SIZE) as u64;
     let kept = kept_pages(pages, boot_end, &ramdisk, wanted);
     let given_back = give_back(&day, kept..pages);
     let tables = page_tables::frames_needed(kept);
     let (heap_ranges, tables_first) = {
         // The tables take the top of memory, which is free in either arrangement, unless the ramdisk lies there.
-        let top = if ramdisk.end == kept && !ramdisk.is_empty() { ramdisk.start } else { kept };
-        let first = top.checked_sub(tables).filter(|&first| first >= heap_start).expect("memory for the page tables");
-        let after_ramdisk = if ramdisk.start >= boot_end { ramdisk.end } else { heap_start };
-        let before = heap_start..if ramdisk.start >= boot_end { ramdisk.start.min(first) } else { first };
+        let top = if ramdisk.end == kept && !ramdisk.is_empty() {
+            ramdisk.start
+        } else {
+            kept
+        };
+        let first = top
+            .checked_sub(tables)
+            .filter(|&first| first >= heap_start)
+            .expect("memory for the page tables");
+        let after_ramdisk = if ramdisk.start >= boot_end {
+            ramdisk.end
+        } else {
+            heap_start
+        };
+        let before = heap_start..if ramdisk.start >= boot_end {
+            ramdisk.start.min(first)
+        } else {
+            first
+        };
         let behind = after_ramdisk.max(before.end)..first;
         ([before, behind], first)
     };
@@ -190,7 +231,11 @@ fn take_memory(info: &sys::start_info, start_info: usize) -> Domain {
 
 /// How many pages, from the first on, this domain keeps so that `wanted` are free beside what Xen put there.
 fn kept_pages(pages: u64, boot_end: u64, ramdisk: &Range<u64>, wanted: u64) -> u64 {
-    let floor = if ramdisk.start >= boot_end { boot_end + (ramdisk.end - ramdisk.start) } else { boot_end };
+    let floor = if ramdisk.start >= boot_end {
+        boot_end + (ramdisk.end - ramdisk.start)
+    } else {
+        boot_end
+    };
     let with_tables = |kept: u64| kept + page_tables::frames_needed(kept);
     let kept = with_tables(floor + wanted);
     kept.max(ramdisk.end).min(pages)
@@ -232,13 +277,21 @@ fn open_console(info: &sys::start_info, initial: bool) {
 }
 
 fn command_line(info: &sys::start_info) -> String {
-    let bytes: alloc::vec::Vec<u8> =
-        info.cmd_line.iter().take_while(|&&byte| byte != 0).map(|byte| byte.cast_unsigned()).collect();
+    let bytes: alloc::vec::Vec<u8> = info
+        .cmd_line
+        .iter()
+        .take_while(|&&byte| byte != 0)
+        .map(|byte| byte.cast_unsigned())
+        .collect();
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
 fn megabytes(text: &str) -> Option<usize> {
-    text.strip_suffix('M').unwrap_or(text).parse::<usize>().ok()?.checked_mul(1 << 20)
+    text.strip_suffix('M')
+        .unwrap_or(text)
+        .parse::<usize>()
+        .ok()?
+        .checked_mul(1 << 20)
 }
 
 fn address(number: u64) -> usize {

@@ -17,6 +17,15 @@ struct Waiting {
     waker: Option<Waker>,
 }
 
+impl Waiting {
+    fn fire(&mut self) {
+        self.fired = true;
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+}
+
 static PORTS: Global<BTreeMap<u32, Waiting>> = Global::new(BTreeMap::new());
 
 /// A port whose events can be waited for. Events that come before anyone waits are kept, as one.
@@ -37,6 +46,13 @@ impl Events {
     #[must_use]
     pub fn port(&self) -> &Port {
         &self.port
+    }
+
+    /// Wakes who waits here, as an event would.
+    pub fn wake(&self) {
+        if let Some(waiting) = PORTS.borrow().get_mut(&self.port.number()) {
+            waiting.fire();
+        }
     }
 
     /// Waits for the next event.
@@ -95,10 +111,7 @@ pub(crate) fn dispatch() {
             let port = word * 64 + bits.trailing_zeros();
             bits &= bits - 1;
             if let Some(waiting) = ports.get_mut(&port) {
-                waiting.fired = true;
-                if let Some(waker) = waiting.waker.take() {
-                    waker.wake();
-                }
+                waiting.fire();
             }
         }
     }

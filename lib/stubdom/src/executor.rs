@@ -28,7 +28,11 @@ struct Tasks {
     next: u64,
 }
 
-static TASKS: Global<Tasks> = Global::new(Tasks { waiting: BTreeMap::new(), ready: VecDeque::new(), next: MAIN + 1 });
+static TASKS: Global<Tasks> = Global::new(Tasks {
+    waiting: BTreeMap::new(),
+    ready: VecDeque::new(),
+    next: MAIN + 1,
+});
 
 struct TaskWaker(u64);
 

@@ -13,7 +13,10 @@ struct Counting {
 }
 
 #[global_allocator]
-static HEAP: Counting = Counting { talc: Talc::new(ErrOnOom).lock(), used: AtomicUsize::new(0) };
+static HEAP: Counting = Counting {
+    talc: Talc::new(ErrOnOom).lock(),
+    used: AtomicUsize::new(0),
+};
 
 // SAFETY: allocation is talc's; the counter changes nothing about it.
 unsafe impl GlobalAlloc for Counting {

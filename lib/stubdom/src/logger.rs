@@ -27,7 +27,13 @@ impl log::Log for ConsoleLog {
             Level::Trace => "trace: ",
         };
         let mut line = String::new();
-        let _ = write!(line, "[{:5}.{:06}] {level}{}", now / 1_000_000, now % 1_000_000, record.args());
+        let _ = write!(
+            line,
+            "[{:5}.{:06}] {level}{}",
+            now / 1_000_000,
+            now % 1_000_000,
+            record.args()
+        );
         // One line a message, whatever it holds: nobody forges a line of the log with a newline in a name.
         let line: String = line.chars().map(|c| if c.is_control() { '?' } else { c }).collect();
         console::write(format!("{line}\n").as_bytes());

@@ -57,7 +57,10 @@ pub(crate) unsafe fn install(day: &StartOfDay, pages: u64, first: u64) {
             .expect("Xen accepts the page tables");
         mmu::extended("MMUEXT_NEW_BASEPTR", sys::MMUEXT_NEW_BASEPTR, l4_frame, DomId::SELF)
             .expect("Xen switches page tables");
-        mmu::install_window(WINDOW_BASE, window.iter().map(|&page| day.machine_frame(page) << 12).collect());
+        mmu::install_window(
+            WINDOW_BASE,
+            window.iter().map(|&page| day.machine_frame(page) << 12).collect(),
+        );
     }
 }
 
@@ -102,7 +105,9 @@ impl Builder<'_> {
             mmu::update_va_mapping(scratch, (self.day.machine_frame(page) << 12) | WRITE)
                 .expect("Xen maps the scratch page");
             for index in 0..ENTRIES {
-                (scratch as *mut u64).add(usize::try_from(index).unwrap_or(0)).write_volatile(entry(index));
+                (scratch as *mut u64)
+                    .add(usize::try_from(index).unwrap_or(0))
+                    .write_volatile(entry(index));
             }
             mmu::update_va_mapping(scratch, 0).expect("Xen unmaps the scratch page");
         }

@@ -11,7 +11,10 @@ use xen_sys as sys;
 use crate::cell::Global;
 use crate::layout;
 
-static TIMERS: Global<Timers> = Global::new(Timers { waiting: BTreeMap::new(), next: 0 });
+static TIMERS: Global<Timers> = Global::new(Timers {
+    waiting: BTreeMap::new(),
+    next: 0,
+});
 
 struct Timers {
     /// By time and order of arrival.

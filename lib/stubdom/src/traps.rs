@@ -78,11 +78,20 @@ pub(crate) fn install() {
     let failsafe = (stubdom_failsafe_entry as unsafe extern "C" fn()) as usize;
     // SAFETY: a table that ends with a zero entry and outlives the call; Xen copies it.
     let traps = unsafe {
-        hypercall::call("set_trap_table", sys::__HYPERVISOR_set_trap_table, [table.as_ptr() as usize, 0, 0, 0, 0])
+        hypercall::call(
+            "set_trap_table",
+            sys::__HYPERVISOR_set_trap_table,
+            [table.as_ptr() as usize, 0, 0, 0, 0],
+        )
     };
     // SAFETY: three addresses of code by value. No user code runs here, so no system call entry is needed.
-    let callbacks =
-        unsafe { hypercall::call("set_callbacks", sys::__HYPERVISOR_set_callbacks, [event, failsafe, 0, 0, 0]) };
+    let callbacks = unsafe {
+        hypercall::call(
+            "set_callbacks",
+            sys::__HYPERVISOR_set_callbacks,
+            [event, failsafe, 0, 0, 0],
+        )
+    };
     if let Err(error) = traps.and(callbacks) {
         panic!("{error}");
     }

@@ -29,5 +29,8 @@ fn bindings_are_what_bindgen_makes_of_the_headers() {
         std::fs::write(&path, &made).expect("generated.rs can be written");
     }
     let committed = std::fs::read_to_string(&path).expect("generated.rs is there");
-    assert!(committed == made, "src/generated.rs differs: run XEN_SYS_UPDATE=1 cargo test -p xen-sys");
+    assert!(
+        committed == made,
+        "src/generated.rs differs: run XEN_SYS_UPDATE=1 cargo test -p xen-sys"
+    );
 }

@@ -25,7 +25,10 @@ impl BareMetal {
     /// It speaks no version that this crate knows, or this domain is not the initial one.
     pub fn probe() -> Result<Self> {
         let version = version::version()?;
-        Ok(Self { version, toolstack: Toolstack::probe(version)? })
+        Ok(Self {
+            version,
+            toolstack: Toolstack::probe(version)?,
+        })
     }
 
     /// The version of `XEN_DOMCTL` in use.
@@ -116,7 +119,12 @@ impl Hypervisor for BareMetal {
     }
 
     fn set_hvm_param(&mut self, domid: DomId, param: HvmParam, value: u64) -> Result<()> {
-        let argument = sys::xen_hvm_param { domid: domid.0, pad: 0, index: param as u32, value };
+        let argument = sys::xen_hvm_param {
+            domid: domid.0,
+            pad: 0,
+            index: param as u32,
+            value,
+        };
         // SAFETY: Xen reads one xen_hvm_param, which outlives the call.
         unsafe {
             hypercall::call(
@@ -139,13 +147,21 @@ impl Hypervisor for BareMetal {
         for entry in entries {
             let offset = entry.reference as usize * ENTRY;
             if offset + ENTRY > PAGE_SIZE {
-                return Err(Error::OutOfRange { what: "reserved grant", value: u64::from(entry.reference) });
+                return Err(Error::OutOfRange {
+                    what: "reserved grant",
+                    value: u64::from(entry.reference),
+                });
             }
-            let frame = u32::try_from(entry.frame)
-                .map_err(|_| Error::OutOfRange { what: "granted frame", value: entry.frame })?;
+            let frame = u32::try_from(entry.frame).map_err(|_| Error::OutOfRange {
+                what: "granted frame",
+                value: entry.frame,
+            })?;
             page.write(offset + 4, &frame.to_le_bytes())?;
             page.write(offset + 2, &entry.to.0.to_le_bytes())?;
-            page.write(offset, &u16::try_from(sys::GTF_permit_access).unwrap_or(1).to_le_bytes())?;
+            page.write(
+                offset,
+                &u16::try_from(sys::GTF_permit_access).unwrap_or(1).to_le_bytes(),
+            )?;
         }
         Ok(())
     }

@@ -14,7 +14,13 @@ pub fn write(bytes: &[u8]) -> Result<()> {
         hypercall::call(
             "CONSOLEIO_write",
             sys::__HYPERVISOR_console_io,
-            [sys::CONSOLEIO_write as usize, bytes.len(), bytes.as_ptr() as usize, 0, 0],
+            [
+                sys::CONSOLEIO_write as usize,
+                bytes.len(),
+                bytes.as_ptr() as usize,
+                0,
+                0,
+            ],
         )?;
     }
     Ok(())
@@ -30,7 +36,13 @@ pub fn read(buffer: &mut [u8]) -> Result<usize> {
         hypercall::call(
             "CONSOLEIO_read",
             sys::__HYPERVISOR_console_io,
-            [sys::CONSOLEIO_read as usize, buffer.len(), buffer.as_mut_ptr() as usize, 0, 0],
+            [
+                sys::CONSOLEIO_read as usize,
+                buffer.len(),
+                buffer.as_mut_ptr() as usize,
+                0,
+                0,
+            ],
         )?
     };
     Ok(usize::try_from(count).unwrap_or(0).min(buffer.len()))

@@ -37,11 +37,17 @@ impl Toolstack {
     pub fn probe(xen: XenVersion) -> Result<Self> {
         let mut found = Self { domctl: 0, sysctl: 0 };
         found.domctl = first_accepted("domctl", "0x15, 0x16, 0x17, 0x18", xen, &DOMCTL_VERSIONS, |version| {
-            let probe = Self { domctl: version, sysctl: 0 };
+            let probe = Self {
+                domctl: version,
+                sysctl: 0,
+            };
             probe.domain_info(DomId::INITIAL).map(|_| ())
         })?;
         found.sysctl = first_accepted("sysctl", "0x15, 0x16", xen, &SYSCTL_VERSIONS, |version| {
-            let probe = Self { domctl: 0, sysctl: version };
+            let probe = Self {
+                domctl: 0,
+                sysctl: version,
+            };
             probe.host_info().map(|_| ())
         })?;
         Ok(found)
@@ -71,7 +77,11 @@ impl Toolstack {
         fill(&mut request.u);
         // SAFETY: a whole xen_domctl that outlives the call; the caller vouches for the pointers in it.
         unsafe {
-            hypercall::call(operation, sys::__HYPERVISOR_domctl, [&raw mut request as usize, 0, 0, 0, 0])?;
+            hypercall::call(
+                operation,
+                sys::__HYPERVISOR_domctl,
+                [&raw mut request as usize, 0, 0, 0, 0],
+            )?;
         }
         Ok(request)
     }
@@ -84,11 +94,19 @@ impl Toolstack {
         command: u32,
         fill: impl FnOnce(&mut sys::xen_sysctl__bindgen_ty_1),
     ) -> Result<sys::xen_sysctl> {
-        let mut request = sys::xen_sysctl { cmd: command, interface_version: self.sysctl, ..Default::default() };
+        let mut request = sys::xen_sysctl {
+            cmd: command,
+            interface_version: self.sysctl,
+            ..Default::default()
+        };
         fill(&mut request.u);
         // SAFETY: a whole xen_sysctl that outlives the call; the caller vouches for the pointers in it.
         unsafe {
-            hypercall::call(operation, sys::__HYPERVISOR_sysctl, [&raw mut request as usize, 0, 0, 0, 0])?;
+            hypercall::call(
+                operation,
+                sys::__HYPERVISOR_sysctl,
+                [&raw mut request as usize, 0, 0, 0, 0],
+            )?;
         }
         Ok(request)
     }
@@ -133,7 +151,10 @@ impl Toolstack {
     pub fn destroy_domain(&self, domid: DomId) -> Result<()> {
         loop {
             match self.plain("XEN_DOMCTL_destroydomain", sys::XEN_DOMCTL_destroydomain, domid) {
-                Err(Error::Refused { errno: Errno::ERESTART | Errno::EAGAIN, .. }) => {}
+                Err(Error::Refused {
+                    errno: Errno::ERESTART | Errno::EAGAIN,
+                    ..
+                }) => {}
                 other => return other,
             }
         }
@@ -161,11 +182,12 @@ impl Toolstack {
     /// Xen refuses.
     pub fn domain_info(&self, domid: DomId) -> Result<Option<DomainInfo>> {
         // SAFETY: getdomaininfo has no pointers.
-        let answer =
-            unsafe { self.domctl("XEN_DOMCTL_getdomaininfo", sys::XEN_DOMCTL_getdomaininfo, domid, |_| ()) };
+        let answer = unsafe { self.domctl("XEN_DOMCTL_getdomaininfo", sys::XEN_DOMCTL_getdomaininfo, domid, |_| ()) };
         let answer = match answer {
             Ok(answer) => answer,
-            Err(Error::Refused { errno: Errno::ESRCH, .. }) => return Ok(None),
+            Err(Error::Refused {
+                errno: Errno::ESRCH, ..
+            }) => return Ok(None),
             Err(error) => return Err(error),
         };
         // SAFETY: Xen filled getdomaininfo, which is plain numbers.
@@ -210,7 +232,9 @@ impl Toolstack {
                 )
             };
             match answer {
-                Err(Error::Refused { errno: Errno::ERESTART, .. }) => {}
+                Err(Error::Refused {
+                    errno: Errno::ERESTART, ..
+                }) => {}
                 other => return other.map(|_| ()),
             }
         }
@@ -237,9 +261,14 @@ impl Toolstack {
     pub fn init_hypercall_page(&self, domid: DomId, frame: u64) -> Result<()> {
         // SAFETY: hypercall_init has no pointers.
         unsafe {
-            self.domctl("XEN_DOMCTL_hypercall_init", sys::XEN_DOMCTL_hypercall_init, domid, |u| {
-                u.hypercall_init = sys::xen_domctl_hypercall_init { gmfn: frame };
-            })?;
+            self.domctl(
+                "XEN_DOMCTL_hypercall_init",
+                sys::XEN_DOMCTL_hypercall_init,
+                domid,
+                |u| {
+                    u.hypercall_init = sys::xen_domctl_hypercall_init { gmfn: frame };
+                },
+            )?;
         }
         Ok(())
     }
@@ -256,7 +285,10 @@ impl Toolstack {
         // SAFETY: null handles ask Xen for the counts alone.
         let counts = unsafe {
             self.sysctl("XEN_SYSCTL_get_cpu_policy", sys::XEN_SYSCTL_get_cpu_policy, |u| {
-                u.cpu_policy = sys::xen_sysctl_cpu_policy { index, ..Default::default() };
+                u.cpu_policy = sys::xen_sysctl_cpu_policy {
+                    index,
+                    ..Default::default()
+                };
             })?
             .u
             .cpu_policy
@@ -278,9 +310,22 @@ impl Toolstack {
         Ok(CpuPolicy {
             leaves: leaves
                 .iter()
-                .map(|l| CpuidLeaf { leaf: l.leaf, subleaf: l.subleaf, a: l.a, b: l.b, c: l.c, d: l.d })
+                .map(|l| CpuidLeaf {
+                    leaf: l.leaf,
+                    subleaf: l.subleaf,
+                    a: l.a,
+                    b: l.b,
+                    c: l.c,
+                    d: l.d,
+                })
                 .collect(),
-            msrs: msrs.iter().map(|m| MsrEntry { index: m.idx, value: m.val }).collect(),
+            msrs: msrs
+                .iter()
+                .map(|m| MsrEntry {
+                    index: m.idx,
+                    value: m.val,
+                })
+                .collect(),
         })
     }
 
@@ -292,11 +337,28 @@ impl Toolstack {
         let mut leaves: Vec<_> = policy
             .leaves
             .iter()
-            .map(|l| sys::xen_cpuid_leaf { leaf: l.leaf, subleaf: l.subleaf, a: l.a, b: l.b, c: l.c, d: l.d })
+            .map(|l| sys::xen_cpuid_leaf {
+                leaf: l.leaf,
+                subleaf: l.subleaf,
+                a: l.a,
+                b: l.b,
+                c: l.c,
+                d: l.d,
+            })
             .collect();
-        let mut msrs: Vec<_> =
-            policy.msrs.iter().map(|m| sys::xen_msr_entry { idx: m.index, flags: 0, val: m.value }).collect();
-        let too_many = |what, count: usize| Error::OutOfRange { what, value: count as u64 };
+        let mut msrs: Vec<_> = policy
+            .msrs
+            .iter()
+            .map(|m| sys::xen_msr_entry {
+                idx: m.index,
+                flags: 0,
+                val: m.value,
+            })
+            .collect();
+        let too_many = |what, count: usize| Error::OutOfRange {
+            what,
+            value: count as u64,
+        };
         let argument = sys::xen_domctl_cpu_policy {
             nr_leaves: u32::try_from(leaves.len()).map_err(|_| too_many("CPUID leaves", leaves.len()))?,
             nr_msrs: u32::try_from(msrs.len()).map_err(|_| too_many("MSRs", msrs.len()))?,
@@ -306,9 +368,14 @@ impl Toolstack {
         };
         // SAFETY: Xen reads nr_leaves and nr_msrs entries of the vectors, which outlive the call.
         unsafe {
-            self.domctl("XEN_DOMCTL_set_cpu_policy", sys::XEN_DOMCTL_set_cpu_policy, domid, |u| {
-                u.cpu_policy = argument;
-            })?;
+            self.domctl(
+                "XEN_DOMCTL_set_cpu_policy",
+                sys::XEN_DOMCTL_set_cpu_policy,
+                domid,
+                |u| {
+                    u.cpu_policy = argument;
+                },
+            )?;
         }
         Ok(())
     }
@@ -341,7 +408,9 @@ fn first_accepted(
     for &version in versions {
         match probe(version) {
             Ok(()) => return Ok(version),
-            Err(Error::Refused { errno: Errno::EACCES, .. }) => {}
+            Err(Error::Refused {
+                errno: Errno::EACCES, ..
+            }) => {}
             Err(error) => return Err(error),
         }
     }

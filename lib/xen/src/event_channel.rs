@@ -31,9 +31,19 @@ impl Port {
     /// # Errors
     /// Xen refuses: no such port, or not offered.
     pub fn bind_interdomain(remote: DomId, remote_port: u32) -> Result<Self> {
-        let mut argument = sys::evtchn_bind_interdomain { remote_dom: remote.0, remote_port, local_port: 0 };
+        let mut argument = sys::evtchn_bind_interdomain {
+            remote_dom: remote.0,
+            remote_port,
+            local_port: 0,
+        };
         // SAFETY: an evtchn_bind_interdomain that outlives the call.
-        unsafe { op("EVTCHNOP_bind_interdomain", sys::EVTCHNOP_bind_interdomain, &mut argument)? };
+        unsafe {
+            op(
+                "EVTCHNOP_bind_interdomain",
+                sys::EVTCHNOP_bind_interdomain,
+                &mut argument,
+            )?
+        };
         Ok(Self(argument.local_port))
     }
 
@@ -77,7 +87,11 @@ impl Drop for Port {
 /// # Errors
 /// Xen refuses: no privilege over `domain`, or it has no port left.
 pub fn alloc_unbound(domain: DomId, remote: DomId) -> Result<u32> {
-    let mut argument = sys::evtchn_alloc_unbound { dom: domain.0, remote_dom: remote.0, port: 0 };
+    let mut argument = sys::evtchn_alloc_unbound {
+        dom: domain.0,
+        remote_dom: remote.0,
+        port: 0,
+    };
     // SAFETY: an evtchn_alloc_unbound that outlives the call.
     unsafe { op("EVTCHNOP_alloc_unbound", sys::EVTCHNOP_alloc_unbound, &mut argument)? };
     Ok(argument.port)

@@ -32,7 +32,10 @@ pub unsafe fn install(entry: Entry) {
 pub unsafe fn call(operation: &'static str, op: u32, arguments: [usize; 5]) -> Result<u64> {
     let address = ENTRY.load(Ordering::Acquire);
     if address == 0 {
-        return Err(Error::Refused { operation, errno: Errno::ENOSYS });
+        return Err(Error::Refused {
+            operation,
+            errno: Errno::ENOSYS,
+        });
     }
     // SAFETY: only `install` writes ENTRY, and it writes a function of this type.
     let entry = unsafe { core::mem::transmute::<usize, Entry>(address) };

@@ -256,7 +256,10 @@ pub trait Mapping {
 }
 
 /// What a builder needs of Xen. Each error names the operation and Xen's answer.
-#[expect(clippy::missing_errors_doc, reason = "each method fails as Xen answers, with crate::Error")]
+#[expect(
+    clippy::missing_errors_doc,
+    reason = "each method fails as Xen answers, with crate::Error"
+)]
 pub trait Hypervisor {
     /// A foreign mapping.
     type Mapping: Mapping;

@@ -32,3 +32,20 @@ pub use hypervisor::{
 
 /// Bytes of a page, of a frame and of a grant frame (`XEN_PAGE_SIZE`).
 pub const PAGE_SIZE: usize = 4096;
+
+/// Grant reference of a domain's console ring (`GNTTAB_RESERVED_CONSOLE`).
+pub const GRANT_RESERVED_CONSOLE: u32 = xen_sys::GNTTAB_RESERVED_CONSOLE;
+/// Grant reference of a domain's store ring (`GNTTAB_RESERVED_XENSTORE`).
+pub const GRANT_RESERVED_XENSTORE: u32 = xen_sys::GNTTAB_RESERVED_XENSTORE;
+
+/// Something was typed on Xen's console (`VIRQ_CONSOLE`).
+pub const VIRQ_CONSOLE: u32 = xen_sys::VIRQ_CONSOLE;
+/// A domain changed its state (`VIRQ_DOM_EXC`).
+pub const VIRQ_DOM_EXC: u32 = xen_sys::VIRQ_DOM_EXC;
+
+/// vCPUs whose `vcpu_info` lies in `shared_info` (`XEN_LEGACY_MAX_VCPUS`).
+pub const LEGACY_MAX_VCPUS: usize = xen_sys::XEN_LEGACY_MAX_VCPUS as usize;
+/// Bytes of a `vcpu_info`; those of `shared_info` begin at its start.
+pub const VCPU_INFO_BYTES: usize = size_of::<xen_sys::vcpu_info>();
+/// Offset of the byte that masks events in a `vcpu_info` (`evtchn_upcall_mask`).
+pub const VCPU_INFO_UPCALL_MASK: usize = core::mem::offset_of!(xen_sys::vcpu_info, evtchn_upcall_mask);

@@ -13,7 +13,13 @@ use crate::{DomId, Error, Result, hypercall};
 /// # Errors
 /// [`Error::Partly`] when memory ran out on the way: the first extents are allocated then.
 pub fn populate_physmap(domid: DomId, order: u32, frames: &mut [u64]) -> Result<()> {
-    reservation("XENMEM_populate_physmap", sys::XENMEM_populate_physmap, domid, order, frames)
+    reservation(
+        "XENMEM_populate_physmap",
+        sys::XENMEM_populate_physmap,
+        domid,
+        order,
+        frames,
+    )
 }
 
 /// Gives pages of this (paravirtual) domain back to Xen, by machine frame. Nothing may map them any more.
@@ -21,7 +27,13 @@ pub fn populate_physmap(domid: DomId, order: u32, frames: &mut [u64]) -> Result<
 /// # Errors
 /// [`Error::Partly`] when Xen refuses one; those before it are gone.
 pub fn decrease_reservation(frames: &mut [u64]) -> Result<()> {
-    reservation("XENMEM_decrease_reservation", sys::XENMEM_decrease_reservation, DomId::SELF, 0, frames)
+    reservation(
+        "XENMEM_decrease_reservation",
+        sys::XENMEM_decrease_reservation,
+        DomId::SELF,
+        0,
+        frames,
+    )
 }
 
 fn reservation(operation: &'static str, command: u32, domid: DomId, order: u32, frames: &mut [u64]) -> Result<()> {
@@ -44,7 +56,15 @@ fn reservation(operation: &'static str, command: u32, domid: DomId, order: u32, 
         )?
     };
     let done = usize::try_from(done).unwrap_or(0);
-    if done == frames.len() { Ok(()) } else { Err(Error::Partly { operation, done, wanted: frames.len() }) }
+    if done == frames.len() {
+        Ok(())
+    } else {
+        Err(Error::Partly {
+            operation,
+            done,
+            wanted: frames.len(),
+        })
+    }
 }
 
 /// Sets the memory map that a PV domain is told.
@@ -59,9 +79,14 @@ pub fn set_memory_map(domid: DomId, map: &[MemoryMapEntry]) -> Result<()> {
         entries.extend_from_slice(&entry.size.to_le_bytes());
         entries.extend_from_slice(&entry.kind.to_le_bytes());
     }
-    let mut argument = sys::xen_foreign_memory_map { domid: domid.0, ..Default::default() };
-    argument.map.nr_entries =
-        u32::try_from(map.len()).map_err(|_| Error::OutOfRange { what: "memory map", value: map.len() as u64 })?;
+    let mut argument = sys::xen_foreign_memory_map {
+        domid: domid.0,
+        ..Default::default()
+    };
+    argument.map.nr_entries = u32::try_from(map.len()).map_err(|_| Error::OutOfRange {
+        what: "memory map",
+        value: map.len() as u64,
+    })?;
     argument.map.buffer.p = entries.as_mut_ptr().cast();
     // SAFETY: Xen reads nr_entries packed entries of the vector; both outlive the call.
     unsafe {
@@ -95,7 +120,13 @@ pub fn grant_table_frame(domid: DomId) -> Result<u64> {
         hypercall::call(
             "XENMEM_acquire_resource",
             sys::__HYPERVISOR_memory_op,
-            [sys::XENMEM_acquire_resource as usize, &raw mut argument as usize, 0, 0, 0],
+            [
+                sys::XENMEM_acquire_resource as usize,
+                &raw mut argument as usize,
+                0,
+                0,
+                0,
+            ],
         )?;
     }
     Ok(frame)

@@ -49,7 +49,13 @@ pub unsafe fn update(requests: &[sys::mmu_update], owner: DomId, done: &mut usiz
             hypercall::call(
                 "mmu_update",
                 sys::__HYPERVISOR_mmu_update,
-                [batch.as_ptr() as usize, batch.len(), &raw mut count as usize, usize::from(owner.0), 0],
+                [
+                    batch.as_ptr() as usize,
+                    batch.len(),
+                    &raw mut count as usize,
+                    usize::from(owner.0),
+                    0,
+                ],
             )
         };
         *done += count as usize;
@@ -71,13 +77,7 @@ pub unsafe fn update_va_mapping(address: usize, entry: u64) -> Result<()> {
         hypercall::call(
             "update_va_mapping",
             sys::__HYPERVISOR_update_va_mapping,
-            [
-                address,
-                usize::try_from(entry).unwrap_or(0),
-                UVMF_INVLPG_LOCAL,
-                0,
-                0,
-            ],
+            [address, usize::try_from(entry).unwrap_or(0), UVMF_INVLPG_LOCAL, 0, 0],
         )?;
     }
     Ok(())
@@ -91,7 +91,10 @@ pub unsafe fn update_va_mapping(address: usize, entry: u64) -> Result<()> {
 /// # Safety
 /// A new base pointer must map all that this domain uses.
 pub unsafe fn extended(operation: &'static str, command: u32, frame: u64, domid: DomId) -> Result<()> {
-    let mut argument = sys::mmuext_op { cmd: command, ..Default::default() };
+    let mut argument = sys::mmuext_op {
+        cmd: command,
+        ..Default::default()
+    };
     argument.arg1.mfn = frame;
     // SAFETY: Xen reads one mmuext_op, which outlives the call.
     unsafe {
@@ -137,17 +140,26 @@ struct Shared {
 // SAFETY: `with_window` lets one caller in at a time.
 unsafe impl Sync for Shared {}
 
-static WINDOW: Shared = Shared { window: UnsafeCell::new(None), busy: AtomicBool::new(false) };
+static WINDOW: Shared = Shared {
+    window: UnsafeCell::new(None),
+    busy: AtomicBool::new(false),
+};
 
 fn with_window<T>(action: impl FnOnce(&mut Window) -> Result<T>) -> Result<T> {
     if WINDOW.busy.swap(true, Ordering::Acquire) {
-        return Err(Error::NoRoom { window: "foreign (in use)", pages: 0 });
+        return Err(Error::NoRoom {
+            window: "foreign (in use)",
+            pages: 0,
+        });
     }
     // SAFETY: `busy` was clear, so nobody else holds a reference; it is cleared after the last use of this one.
     let window = unsafe { &mut *WINDOW.window.get() };
     let result = match window.as_mut() {
         Some(window) => action(window),
-        None => Err(Error::NoRoom { window: "foreign (not installed)", pages: 0 }),
+        None => Err(Error::NoRoom {
+            window: "foreign (not installed)",
+            pages: 0,
+        }),
     };
     WINDOW.busy.store(false, Ordering::Release);
     result
@@ -161,7 +173,14 @@ pub unsafe fn install_window(base: usize, tables: Vec<u64>) {
     let pages = tables.len() * (PAGE_SIZE / 8);
     while WINDOW.busy.swap(true, Ordering::Acquire) {}
     // SAFETY: `busy` keeps everyone else out.
-    unsafe { *WINDOW.window.get() = Some(Window { base, tables, used: vec![false; pages], next: 0 }) };
+    unsafe {
+        *WINDOW.window.get() = Some(Window {
+            base,
+            tables,
+            used: vec![false; pages],
+            next: 0,
+        })
+    };
     WINDOW.busy.store(false, Ordering::Release);
 }
 
@@ -170,7 +189,11 @@ impl Window {
         let search = |from: usize, to: usize| -> Option<usize> {
             let mut run = 0;
             for index in from..to {
-                run = if self.used.get(index) == Some(&false) { run + 1 } else { 0 };
+                run = if self.used.get(index) == Some(&false) {
+                    run + 1
+                } else {
+                    0
+                };
                 if run == pages {
                     return Some(index + 1 - pages);
                 }
@@ -180,7 +203,10 @@ impl Window {
         let total = self.used.len();
         let first = search(self.next, total)
             .or_else(|| search(0, total))
-            .ok_or(Error::NoRoom { window: "foreign", pages })?;
+            .ok_or(Error::NoRoom {
+                window: "foreign",
+                pages,
+            })?;
         if let Some(run) = self.used.get_mut(first..first + pages) {
             run.fill(true);
         }
@@ -215,7 +241,12 @@ impl ForeignPages {
             let first = window.take(frames.len())?;
             Ok((first, window.base + first * PAGE_SIZE))
         })?;
-        let mut pages = Self { first, base, room: frames.len(), shown: 0 };
+        let mut pages = Self {
+            first,
+            base,
+            room: frames.len(),
+            shown: 0,
+        };
         pages.show(domid, frames, of)?;
         Ok(pages)
     }
@@ -226,7 +257,10 @@ impl ForeignPages {
     /// More frames than this run has room for, or Xen refuses one: some may have been exchanged then.
     pub fn show(&mut self, domid: DomId, frames: &[u64], of: FrameOf) -> Result<()> {
         if frames.len() > self.room {
-            return Err(Error::OutOfRange { what: "frames for a foreign mapping", value: frames.len() as u64 });
+            return Err(Error::OutOfRange {
+                what: "frames for a foreign mapping",
+                value: frames.len() as u64,
+            });
         }
         let command = match of {
             FrameOf::Domain => sys::MMU_NORMAL_PT_UPDATE,
@@ -277,7 +311,10 @@ impl ForeignPages {
     fn check(&self, offset: usize, count: usize) -> Result<*mut u8> {
         match offset.checked_add(count) {
             Some(end) if end <= self.shown * PAGE_SIZE => Ok((self.base + offset) as *mut u8),
-            _ => Err(Error::OutOfRange { what: "offset in a foreign mapping", value: offset as u64 }),
+            _ => Err(Error::OutOfRange {
+                what: "offset in a foreign mapping",
+                value: offset as u64,
+            }),
         }
     }
 

@@ -20,7 +20,10 @@ impl SharedPage<'_> {
     /// `address` must be page-aligned and stay mapped, readable and writable, for the life of the result.
     #[must_use]
     pub unsafe fn new(address: *mut u8) -> Self {
-        Self { address, life: PhantomData }
+        Self {
+            address,
+            life: PhantomData,
+        }
     }
 
     /// Reads a 32-bit field once, and nothing after it earlier.
@@ -65,9 +68,19 @@ pub struct ByteRing {
 }
 
 /// The console's ring as the guest writes it (public/io/console.h, `out`).
-pub const CONSOLE_OUT: ByteRing = ByteRing { data: 1024, size: 2048, consumer: 3080, producer: 3084 };
+pub const CONSOLE_OUT: ByteRing = ByteRing {
+    data: 1024,
+    size: 2048,
+    consumer: 3080,
+    producer: 3084,
+};
 /// The console's ring as the guest reads it (public/io/console.h, `in`).
-pub const CONSOLE_IN: ByteRing = ByteRing { data: 0, size: 1024, consumer: 3072, producer: 3076 };
+pub const CONSOLE_IN: ByteRing = ByteRing {
+    data: 0,
+    size: 1024,
+    consumer: 3072,
+    producer: 3076,
+};
 
 /// The other side's index cannot be: it claims more bytes than the ring holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -87,7 +100,11 @@ impl ByteRing {
         let producer = page.load(self.producer);
         let used = producer.wrapping_sub(consumer);
         if used > self.size {
-            return Err(BadIndex { producer, consumer, size: self.size });
+            return Err(BadIndex {
+                producer,
+                consumer,
+                size: self.size,
+            });
         }
         Ok((producer, consumer, used))
     }
@@ -115,7 +132,10 @@ impl ByteRing {
         let (producer, _, used) = self.used(page)?;
         let mut put = 0u32;
         for &byte in bytes.iter().take((self.size - used) as usize) {
-            page.set_byte(self.data + (producer.wrapping_add(put) & (self.size - 1)) as usize, byte);
+            page.set_byte(
+                self.data + (producer.wrapping_add(put) & (self.size - 1)) as usize,
+                byte,
+            );
             put += 1;
         }
         page.store(self.producer, producer.wrapping_add(put));
@@ -183,7 +203,14 @@ mod tests {
             page.store(CONSOLE_OUT.producer, producer);
             page.store(CONSOLE_OUT.consumer, consumer);
             let mut got = [0; 16];
-            assert_eq!(CONSOLE_OUT.read(page, &mut got), Err(BadIndex { producer, consumer, size: 2048 }));
+            assert_eq!(
+                CONSOLE_OUT.read(page, &mut got),
+                Err(BadIndex {
+                    producer,
+                    consumer,
+                    size: 2048
+                })
+            );
             assert!(CONSOLE_OUT.write(page, b"x").is_err());
             CONSOLE_OUT.resynchronise(page);
             assert_eq!(CONSOLE_OUT.read(page, &mut got), Ok(0));

@@ -23,7 +23,11 @@ pub enum Shutdown {
 pub fn block() -> Result<()> {
     // SAFETY: SCHEDOP_block takes no pointer.
     unsafe {
-        hypercall::call("SCHEDOP_block", sys::__HYPERVISOR_sched_op, [sys::SCHEDOP_block as usize, 0, 0, 0, 0])?;
+        hypercall::call(
+            "SCHEDOP_block",
+            sys::__HYPERVISOR_sched_op,
+            [sys::SCHEDOP_block as usize, 0, 0, 0, 0],
+        )?;
     }
     Ok(())
 }
@@ -32,7 +36,11 @@ pub fn block() -> Result<()> {
 pub fn yield_now() {
     // SAFETY: SCHEDOP_yield takes no pointer.
     let _ = unsafe {
-        hypercall::call("SCHEDOP_yield", sys::__HYPERVISOR_sched_op, [sys::SCHEDOP_yield as usize, 0, 0, 0, 0])
+        hypercall::call(
+            "SCHEDOP_yield",
+            sys::__HYPERVISOR_sched_op,
+            [sys::SCHEDOP_yield as usize, 0, 0, 0, 0],
+        )
     };
 }
 

@@ -14,10 +14,17 @@ use crate::{Result, hypercall};
 pub fn version() -> Result<XenVersion> {
     // SAFETY: XENVER_version takes no pointer.
     let both = unsafe {
-        hypercall::call("XENVER_version", sys::__HYPERVISOR_xen_version, [sys::XENVER_version as usize, 0, 0, 0, 0])?
+        hypercall::call(
+            "XENVER_version",
+            sys::__HYPERVISOR_xen_version,
+            [sys::XENVER_version as usize, 0, 0, 0, 0],
+        )?
     };
     let half = |bits: u64| u16::try_from(bits & 0xffff).unwrap_or(0);
-    Ok(XenVersion { major: half(both >> 16), minor: half(both) })
+    Ok(XenVersion {
+        major: half(both >> 16),
+        minor: half(both),
+    })
 }
 
 /// The hypervisor's `extraversion` (".7" of "4.17.7"), up to 15 characters.

@@ -14,7 +14,10 @@ const FLAT_KERNEL_SS: u16 = 0xe02b;
 
 pub(super) fn create_domain(toolstack: &Toolstack, request: &CreateDomain) -> Result<DomId> {
     let frames = |what, count: u32| {
-        i32::try_from(count).map_err(|_| Error::OutOfRange { what, value: u64::from(count) })
+        i32::try_from(count).map_err(|_| Error::OutOfRange {
+            what,
+            value: u64::from(count),
+        })
     };
     let v15 = sys::xen_domctl_createdomain {
         ssidref: 0,
@@ -30,7 +33,11 @@ pub(super) fn create_domain(toolstack: &Toolstack, request: &CreateDomain) -> Re
         vmtrace_size: 0,
         cpupool_id: 0,
         arch: sys::xen_arch_domainconfig {
-            emulation_flags: if request.kind == DomainKind::Pvh { sys::XEN_X86_EMU_LAPIC } else { 0 },
+            emulation_flags: if request.kind == DomainKind::Pvh {
+                sys::XEN_X86_EMU_LAPIC
+            } else {
+                0
+            },
             misc_flags: 0,
         },
     };
@@ -97,12 +104,17 @@ pub(super) fn set_pv_context(toolstack: &Toolstack, domid: DomId, context: &PvCo
     }
     // SAFETY: Xen reads one vcpu_guest_context, which outlives the call.
     unsafe {
-        toolstack.domctl("XEN_DOMCTL_setvcpucontext", sys::XEN_DOMCTL_setvcpucontext, domid, |u| {
-            u.vcpucontext = sys::xen_domctl_vcpucontext {
-                vcpu: 0,
-                ctxt: sys::__guest_handle_vcpu_guest_context_t { p: &raw mut *vcpu },
-            };
-        })?;
+        toolstack.domctl(
+            "XEN_DOMCTL_setvcpucontext",
+            sys::XEN_DOMCTL_setvcpucontext,
+            domid,
+            |u| {
+                u.vcpucontext = sys::xen_domctl_vcpucontext {
+                    vcpu: 0,
+                    ctxt: sys::__guest_handle_vcpu_guest_context_t { p: &raw mut *vcpu },
+                };
+            },
+        )?;
     }
     Ok(())
 }

@@ -22,7 +22,10 @@ const MTRR_ON_WRITE_BACK: u64 = 0x806;
 
 pub(super) fn set(toolstack: &Toolstack, domid: DomId, context: &PvhContext) -> Result<()> {
     let whole = get(toolstack, domid)?;
-    let missing = |what| Error::OutOfRange { what, value: u64::from(domid.0) };
+    let missing = |what| Error::OutOfRange {
+        what,
+        value: u64::from(domid.0),
+    };
     let header = record(&whole, CODE_HEADER, 0).ok_or(missing("HVM context without a header of domain"))?;
     let mtrr = record(&whole, CODE_MTRR, 0).ok_or(missing("HVM context without MTRRs of domain"))?;
     let def_type = core::mem::offset_of!(sys::hvm_hw_mtrr, msr_mtrr_def_type);
@@ -78,8 +81,10 @@ fn get(toolstack: &Toolstack, domid: DomId) -> Result<Vec<u8>> {
     let filled = unsafe {
         toolstack
             .domctl(OPERATION, sys::XEN_DOMCTL_gethvmcontext, domid, |u| {
-                u.hvmcontext =
-                    sys::xen_domctl_hvmcontext { size, buffer: sys::__guest_handle_uint8 { p: buffer.as_mut_ptr() } };
+                u.hvmcontext = sys::xen_domctl_hvmcontext {
+                    size,
+                    buffer: sys::__guest_handle_uint8 { p: buffer.as_mut_ptr() },
+                };
             })?
             .u
             .hvmcontext
@@ -92,21 +97,31 @@ fn get(toolstack: &Toolstack, domid: DomId) -> Result<Vec<u8>> {
 /// Sets one record: header, record, end.
 fn put(toolstack: &Toolstack, domid: DomId, header: &[u8], code: u16, instance: u16, record: &[u8]) -> Result<()> {
     let mut stream = Vec::with_capacity(3 * DESCRIPTOR + header.len() + record.len());
-    for (code, instance, body) in [(CODE_HEADER, 0, header), (code, instance, record), (CODE_END, 0, &[][..])] {
-        let length =
-            u32::try_from(body.len()).map_err(|_| Error::OutOfRange { what: "HVM record", value: body.len() as u64 })?;
+    for (code, instance, body) in [
+        (CODE_HEADER, 0, header),
+        (code, instance, record),
+        (CODE_END, 0, &[][..]),
+    ] {
+        let length = u32::try_from(body.len()).map_err(|_| Error::OutOfRange {
+            what: "HVM record",
+            value: body.len() as u64,
+        })?;
         stream.extend_from_slice(&code.to_le_bytes());
         stream.extend_from_slice(&instance.to_le_bytes());
         stream.extend_from_slice(&length.to_le_bytes());
         stream.extend_from_slice(body);
     }
-    let size = u32::try_from(stream.len())
-        .map_err(|_| Error::OutOfRange { what: "HVM context", value: stream.len() as u64 })?;
+    let size = u32::try_from(stream.len()).map_err(|_| Error::OutOfRange {
+        what: "HVM context",
+        value: stream.len() as u64,
+    })?;
     // SAFETY: Xen reads `size` bytes of the vector, which outlives the call.
     unsafe {
         toolstack.domctl("XEN_DOMCTL_sethvmcontext", sys::XEN_DOMCTL_sethvmcontext, domid, |u| {
-            u.hvmcontext =
-                sys::xen_domctl_hvmcontext { size, buffer: sys::__guest_handle_uint8 { p: stream.as_mut_ptr() } };
+            u.hvmcontext = sys::xen_domctl_hvmcontext {
+                size,
+                buffer: sys::__guest_handle_uint8 { p: stream.as_mut_ptr() },
+            };
         })?;
     }
     Ok(())

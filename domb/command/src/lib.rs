@@ -1,0 +1,20 @@
+//! The host tool `domb`, as a library: what its commands do, without their command line.
+//!
+//! - [`kernel_image`]: from a distribution's kernel file to the ELF file that domb loads;
+//! - [`host_manifest`]: a host manifest with the files that it names;
+//! - [`bundle_command`]: writes the bundle that Xen hands to domb;
+//! - [`measure_command`]: the records that domb will write into its event log.
+
+#![forbid(unsafe_code)]
+
+pub mod arguments;
+pub mod bundle_command;
+mod error;
+pub mod host_manifest;
+pub mod kernel_image;
+pub mod measure_command;
+mod output;
+mod progress;
+
+pub use error::Error;
+pub use progress::Progress;

@@ -1,0 +1,97 @@
+//! The host tool `domb`: the command line around the library.
+
+#![forbid(unsafe_code)]
+
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::Parser as _;
+use domb::arguments::{Arguments, BundleArguments, Command, MeasureArguments};
+use domb::host_manifest::HostManifest;
+use domb::{Error, Progress, bundle_command, measure_command};
+use manifest::toml::SourceErrors;
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().command {
+        Command::Bundle(arguments) => bundle(&arguments),
+        Command::Measure(arguments) => measure(arguments),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Places in a file stand at the start of the line, where editors look for them.
+            let placed = matches!(error.downcast_ref(), Some(Error::Manifest(SourceErrors(_))));
+            eprintln!("{}{error:#}", if placed { "" } else { "domb: " });
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn warn(line: &str) {
+    eprintln!("warning: {line}");
+}
+
+fn print(text: &str) -> anyhow::Result<()> {
+    match io::stdout().write_all(text.as_bytes()) {
+        // Whoever read it has seen enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        result => result.context("standard output"),
+    }
+}
+
+fn bundle(arguments: &BundleArguments) -> anyhow::Result<()> {
+    let written = bundle_command::run(
+        &arguments.host,
+        &arguments.output,
+        arguments.force,
+        Progress::on_terminal(),
+        warn,
+    )?;
+    print(&format!(
+        "{}: {} bytes, {} domains, {} images, manifest sha256 {}\n",
+        arguments.output.display(),
+        written.size,
+        written.domains,
+        written.images,
+        written.manifest
+    ))
+}
+
+fn measure(arguments: MeasureArguments) -> anyhow::Result<()> {
+    let (records, banks) = if let Some(path) = &arguments.host {
+        let host = HostManifest::load(path, Progress::on_terminal())?;
+        host.faults.iter().for_each(|fault| warn(&fault.to_string()));
+        let records = if let Some(domain) = &arguments.domain {
+            measure_command::domain_records(&host, domain)?
+        } else {
+            let builder = measure_command::Builder {
+                file: arguments.domb,
+                command_line: arguments.domb_cmdline,
+            };
+            measure_command::host_records(&host, &builder)?
+        };
+        (records, host.manifest.host.banks)
+    } else {
+        let guest = measure_command::Guest {
+            name: arguments.name,
+            kernel: arguments.kernel,
+            ramdisk: arguments.ramdisk,
+            command_line: arguments.cmdline,
+        };
+        (measure_command::guest_records(&guest, &arguments.bank)?, arguments.bank)
+    };
+    let (log, values) = measure_command::event_log(&records, &banks)?;
+    if let Some(path) = &arguments.event_log {
+        std::fs::write(path, log.bytes()).map_err(|source| Error::Write {
+            path: path.clone(),
+            source,
+        })?;
+    }
+    let values = arguments.pcrs.then_some(&values);
+    if arguments.json {
+        print(&format!("{:#}\n", measure_command::json(&records, values)))
+    } else {
+        print(&measure_command::text(&records, values))
+    }
+}

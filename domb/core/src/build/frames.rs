@@ -1,0 +1,118 @@
+//! Where a domain's pages are: runs of frames, as they were allocated.
+
+use alloc::vec::Vec;
+
+use xen::{DomId, Hypervisor};
+
+use super::BuildError;
+use crate::memory_map::Extents;
+
+/// The largest extent that is asked for: 1 GiB for PVH; machine memory of a PV domain gains nothing above 2 MiB.
+pub(crate) const LARGEST_PVH: u32 = 18;
+pub(crate) const LARGEST_PV: u32 = 9;
+/// Extents asked for at once.
+const BATCH: u64 = 512;
+
+/// A run of pages that follow each other in the domain and in the machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Run {
+    /// First page in the domain.
+    page: u64,
+    /// Pages.
+    count: u64,
+    /// Frame of the first page, as Xen names it for this domain.
+    frame: u64,
+}
+
+/// The pages of a domain and their frames: machine frames for PV, guest frames for PVH.
+#[derive(Debug, Default)]
+pub(crate) struct Frames(Vec<Run>);
+
+impl Frames {
+    /// Allocates pages in the extents given, or in smaller ones where Xen has no free memory that large.
+    ///
+    /// # Errors
+    /// [`BuildError::Xen`] when memory runs out.
+    pub(crate) fn populate<H: Hypervisor>(
+        &mut self,
+        hypervisor: &mut H,
+        domid: DomId,
+        runs: Vec<Extents>,
+    ) -> Result<(), BuildError> {
+        for run in runs {
+            let mut rest = Some(run);
+            while let Some(run) = rest {
+                let wanted: Vec<u64> = (0..run.count.min(BATCH))
+                    .map(|index| run.first_frame + (index << run.order))
+                    .collect();
+                let mut got = wanted.clone();
+                let (done, failure) = match hypervisor.populate(domid, run.order, &mut got) {
+                    Ok(()) => (wanted.len(), None),
+                    Err(error @ xen::Error::Partly { done, .. }) => (done.min(wanted.len()), Some(error)),
+                    Err(error) => return Err(error.into()),
+                };
+                for (&page, &frame) in wanted.iter().zip(&got).take(done) {
+                    self.push(Run {
+                        page,
+                        count: run.pages_each(),
+                        frame,
+                    });
+                }
+                rest = run.after(done as u64);
+                if let Some(error) = failure {
+                    // No extent of this size is left: smaller ones, until there are none either.
+                    rest = Some(rest.and_then(|rest| rest.smaller()).ok_or(error)?);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn push(&mut self, run: Run) {
+        if let Some(last) = self.0.last_mut()
+            && last.page + last.count == run.page
+            && last.frame + last.count == run.frame
+        {
+            last.count += run.count;
+            return;
+        }
+        self.0.push(run);
+    }
+
+    /// The frame of a page.
+    pub(crate) fn frame(&self, page: u64) -> Option<u64> {
+        let index = self.0.partition_point(|run| run.page + run.count <= page);
+        let run = self.0.get(index)?;
+        (run.page <= page).then(|| run.frame + (page - run.page))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_that_follow_each_other_become_one_and_pages_are_found() {
+        let mut frames = Frames::default();
+        frames.push(Run {
+            page: 0,
+            count: 512,
+            frame: 1000,
+        });
+        frames.push(Run {
+            page: 512,
+            count: 512,
+            frame: 1512,
+        });
+        frames.push(Run {
+            page: 1024,
+            count: 1,
+            frame: 7,
+        });
+        assert_eq!(frames.0.len(), 2);
+        assert_eq!(frames.frame(0), Some(1000));
+        assert_eq!(frames.frame(1023), Some(2023));
+        assert_eq!(frames.frame(1024), Some(7));
+        assert_eq!(frames.frame(1025), None);
+    }
+}

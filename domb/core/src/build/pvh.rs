@@ -1,0 +1,116 @@
+//! Builds a PVH domain: Xen translates its memory, so only its contents are ours to write.
+
+use xen::{CpuPolicy, DomId, DomainKind, HvmParam, Hypervisor, PvhContext, SystemPolicy};
+
+use super::frames::{Frames, LARGEST_PVH};
+use super::guest_memory::GuestMemory;
+use super::{BuildError, Built, Site, Step};
+use crate::acpi;
+use crate::cpu_policy::pvh_topology;
+use crate::elf::PvhKernel;
+use crate::memory_map::PAGE_SIZE;
+use crate::pvh::{
+    ACPI_GPA, ACPI_MAX_BYTES, Input, LEGACY_RSDP_GPA, Layout, SpecialPage, identity_page_table, vm86_tss_param,
+};
+
+pub(super) fn build<H: Hypervisor>(site: &mut Site<'_, H>, kernel: &PvhKernel<'_>) -> Result<Built, BuildError> {
+    let domain = site.plan.domain;
+    site.step = Step::Layout;
+    let tables = acpi::build(&acpi::Input {
+        vcpus: domain.vcpus,
+        max_vcpus: domain.max_vcpus,
+        region_gpa: ACPI_GPA,
+        region_len: ACPI_MAX_BYTES,
+    })?;
+    let layout = Layout::new(&Input {
+        kernel_start: kernel.start,
+        kernel_end: kernel.end,
+        entry: kernel.entry,
+        ramdisk_bytes: site.plan.ramdisk.len() as u64,
+        command_line: domain.command_line.as_bytes(),
+        nr_pages: domain.memory_kib / (PAGE_SIZE / 1024),
+        acpi_bytes: tables.bytes.len() as u64,
+        rsdp_gpa: tables.rsdp_gpa,
+    })?;
+    let domid = site.create(DomainKind::Pvh, paging_kib(domain.maxmem_kib, domain.max_vcpus))?;
+    describe_cpus(site, domid)?;
+    site.times.create_ns = site.lap();
+
+    site.step = Step::Memory;
+    let mut frames = Frames::default();
+    frames.populate(site.hypervisor, domid, layout.extents(LARGEST_PVH))?;
+    site.times.populate_ns = site.lap();
+
+    site.step = Step::Copy;
+    let mut memory = GuestMemory::new(site.hypervisor, domid, &frames);
+    for segment in &kernel.segments {
+        memory.write(segment.address, segment.data)?;
+        let copied = segment.data.len() as u64;
+        memory.zero(
+            segment.address.saturating_add(copied),
+            segment.memory_size.saturating_sub(copied),
+        )?;
+    }
+    if let Some(ramdisk) = layout.ramdisk {
+        memory.write(ramdisk.gpa, site.plan.ramdisk)?;
+    }
+    site.times.copy_ns = site.lap();
+
+    site.step = Step::Tables;
+    let mut memory = GuestMemory::new(site.hypervisor, domid, &frames);
+    memory.write(layout.boot_info_gpa.into(), &layout.boot_info)?;
+    memory.write(ACPI_GPA, &tables.bytes)?;
+    memory.write(LEGACY_RSDP_GPA, tables.rsdp())?;
+    memory.zero(SpecialPage::FIRST_GFN * PAGE_SIZE, SpecialPage::COUNT * PAGE_SIZE)?;
+    let identity: alloc::vec::Vec<u8> = identity_page_table()
+        .iter()
+        .flat_map(|word| word.to_le_bytes())
+        .collect();
+    memory.write(SpecialPage::IdentityPageTable.gpa(), &identity)?;
+    drop(memory);
+
+    let console = SpecialPage::Console.gfn();
+    let console_port = site.connect_console(domid, console)?;
+    for (param, value) in [
+        (HvmParam::ConsolePfn, console),
+        (HvmParam::ConsoleEvtchn, u64::from(console_port)),
+        (HvmParam::IdentPt, SpecialPage::IdentityPageTable.gpa()),
+        (HvmParam::Vm86TssSized, vm86_tss_param()),
+    ] {
+        site.hypervisor.set_hvm_param(domid, param, value)?;
+    }
+    site.step = Step::Vcpu;
+    let context = PvhContext {
+        entry: kernel.entry,
+        start_info: layout.boot_info_gpa,
+        max_vcpus: domain.max_vcpus,
+    };
+    site.hypervisor.set_pvh_context(domid, &context)?;
+    site.times.tables_ns = site.lap();
+    Ok(Built {
+        domid,
+        console: (console, console_port),
+        times: site.times,
+    })
+}
+
+/// Memory for second-stage page tables, in KiB: 1 MiB for each vCPU and 8 KiB for each MiB of memory, what Xen's own
+/// toolstack reserves (`libxl__get_required_paging_memory()`).
+fn paging_kib(maxmem_kib: u64, max_vcpus: u16) -> u64 {
+    4 * (256 * u64::from(max_vcpus) + 2 * maxmem_kib.div_ceil(1024))
+}
+
+/// Gives the domain Xen's default policy with the topology of its own vCPUs.
+fn describe_cpus<H: Hypervisor>(site: &mut Site<'_, H>, domid: DomId) -> Result<(), BuildError> {
+    site.step = Step::CpuPolicy;
+    let default = site.hypervisor.system_cpu_policy(SystemPolicy::HvmDefault)?;
+    let leaves = pvh_topology(site.plan.domain.max_vcpus, &default.leaves)?;
+    site.hypervisor.set_cpu_policy(
+        domid,
+        &CpuPolicy {
+            leaves,
+            msrs: alloc::vec::Vec::new(),
+        },
+    )?;
+    Ok(())
+}

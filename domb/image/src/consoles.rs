@@ -1,0 +1,143 @@
+//! Relays what domains print to Xen's console, a line at a time under the domain's name.
+
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::rc::Rc;
+use alloc::string::String;
+use core::cell::RefCell;
+
+use domb_core::console::Lines;
+use domb_core::host::Consoles;
+use stubdom::events::Events;
+use stubdom::{console, executor, time};
+use xen::DomId;
+use xen::event_channel::Port;
+use xen::mmu::{ForeignPages, FrameOf};
+use xen::ring::CONSOLE_OUT;
+
+/// Bytes that a domain may print at once before it has to wait for its turn.
+const BURST: u64 = 256 << 10;
+/// Bytes that a domain may print in a second on average. More waits in its ring, and then in the domain.
+const BYTES_PER_SECOND: u64 = 64 << 10;
+const SECOND_NS: u64 = 1_000_000_000;
+
+/// The consoles that are served.
+#[derive(Default)]
+pub(crate) struct Relays {
+    active: BTreeMap<DomId, Rc<Relay>>,
+}
+
+struct Relay {
+    name: String,
+    events: Events,
+    output: RefCell<Output>,
+}
+
+struct Output {
+    /// The ring; none when the domain is going.
+    page: Option<ForeignPages>,
+    lines: Lines,
+    /// Bytes that may be printed at once now.
+    allowance: u64,
+    /// System time of the last look.
+    looked: u64,
+}
+
+impl Consoles for Relays {
+    fn attach(&mut self, name: &str, domid: DomId, frame: u64, port: u32) -> xen::Result<()> {
+        let page = ForeignPages::map(domid, &[frame], FrameOf::Domain)?;
+        let events = Events::listen(Port::bind_interdomain(domid, port)?);
+        let output = Output {
+            page: Some(page),
+            lines: Lines::default(),
+            allowance: BURST,
+            looked: time::now(),
+        };
+        let relay = Rc::new(Relay {
+            name: name.into(),
+            events,
+            output: RefCell::new(output),
+        });
+        self.active.insert(domid, Rc::clone(&relay));
+        executor::spawn(relay.run());
+        Ok(())
+    }
+
+    fn detach(&mut self, domid: DomId) {
+        if let Some(relay) = self.active.remove(&domid) {
+            // Its last words, then nothing of it stays mapped.
+            while relay.pass_on(u64::MAX) > 0 {}
+            let mut output = relay.output.borrow_mut();
+            output.lines.finish(|line| print(&relay.name, line));
+            output.page = None;
+            relay.events.wake();
+        }
+    }
+}
+
+impl Relay {
+    async fn run(self: Rc<Self>) {
+        loop {
+            if self.output.borrow().page.is_none() {
+                return;
+            }
+            let allowance = self.refill();
+            let passed = if allowance == 0 { 0 } else { self.pass_on(allowance) };
+            {
+                let mut output = self.output.borrow_mut();
+                output.allowance = output.allowance.saturating_sub(passed);
+            }
+            if allowance == 0 {
+                time::sleep(SECOND_NS / 4).await;
+            } else if passed == 0 {
+                self.events.next().await;
+            } else {
+                executor::yield_now().await;
+            }
+        }
+    }
+
+    /// What may be printed now.
+    fn refill(&self) -> u64 {
+        let mut output = self.output.borrow_mut();
+        let now = time::now();
+        let earned =
+            u128::from(now.saturating_sub(output.looked)) * u128::from(BYTES_PER_SECOND) / u128::from(SECOND_NS);
+        let earned = u64::try_from(earned).unwrap_or(BURST);
+        if earned > 0 {
+            output.looked = now;
+            output.allowance = output.allowance.saturating_add(earned).min(BURST);
+        }
+        output.allowance
+    }
+
+    /// Passes on what is in the ring, up to `limit` bytes; how many.
+    fn pass_on(&self, limit: u64) -> u64 {
+        let mut output = self.output.borrow_mut();
+        let mut buffer = [0; 2048];
+        let room = usize::try_from(limit).unwrap_or(buffer.len()).min(buffer.len());
+        let Output { page, lines, .. } = &mut *output;
+        let Some(page) = page.as_ref().map(ForeignPages::shared_page) else {
+            return 0;
+        };
+        let buffer = buffer.get_mut(..room).unwrap_or_default();
+        let count = match CONSOLE_OUT.read(page, buffer) {
+            Ok(count) => count,
+            Err(problem) => {
+                log::warn!("console of {}: {problem}", self.name);
+                CONSOLE_OUT.resynchronise(page);
+                0
+            }
+        };
+        lines.push(buffer.get(..count).unwrap_or_default(), |line| print(&self.name, line));
+        if count > 0 {
+            // The domain may wait for room. When it is gone, so is its need.
+            let _ = self.events.port().notify();
+        }
+        count as u64
+    }
+}
+
+fn print(name: &str, line: &str) {
+    console::write(format!("{name}| {line}\n").as_bytes());
+}

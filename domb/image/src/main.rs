@@ -1,0 +1,139 @@
+//! `domb.elf`: the initial domain. Xen starts it where Dom0's kernel would be, with the bundle as its ramdisk.
+//!
+//! All decisions are `domb-core`'s; here are the tasks that wait for Xen and for the operator.
+#![no_std]
+#![no_main]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+mod consoles;
+mod operator;
+
+use alloc::rc::Rc;
+use core::cell::{Cell, RefCell};
+
+use domb_core::host::{Host, Identity};
+use log::{error, info};
+use manifest::LogLevel;
+use stubdom::events::Events;
+use stubdom::{Domain, Exit, executor, image, time};
+use xen::bare::BareMetal;
+use xen::event_channel::Port;
+use xen::version;
+
+use consoles::Relays;
+
+/// Memory beyond image and bundle: 32 MiB for heap, page tables and what is mapped of others.
+const MEMORY: usize = 32 << 20;
+
+stubdom::image!(main, memory: MEMORY);
+
+type TheHost = Rc<RefCell<Host<'static, BareMetal, Relays>>>;
+
+async fn main(domain: Domain) -> Exit {
+    match start(&domain) {
+        Ok(host) => {
+            boot(&host).await;
+            if host.borrow().manifest().host.operator_console {
+                return operator::serve(&host).await;
+            }
+            core::future::pending().await
+        }
+        Err(problem) => {
+            error!("{problem}");
+            // Nothing can be built; the message stays on the screen.
+            Exit::Poweroff
+        }
+    }
+}
+
+/// Opens the bundle and makes ready to be told of domains that end.
+fn start(domain: &Domain) -> Result<TheHost, alloc::string::String> {
+    use alloc::string::ToString;
+    if !domain.initial {
+        return Err("domb must be Xen's initial domain: boot it in the place of Dom0's kernel".into());
+    }
+    let hypervisor = BareMetal::probe().map_err(|problem| problem.to_string())?;
+    info!(
+        "domb {} on Xen {}{} domctl={:#x} memory_kib={} given_back_kib={} bundle_bytes={}",
+        env!("CARGO_PKG_VERSION"),
+        xen::Hypervisor::version(&hypervisor),
+        version::extra_version().unwrap_or_default(),
+        hypervisor.domctl_version(),
+        domain.memory >> 10,
+        domain.given_back >> 10,
+        domain.ramdisk.len(),
+    );
+    let identity = Identity {
+        image: &image::loaded(),
+        command_line: &domain.command_line,
+    };
+    let host = Host::new(hypervisor, Relays::default(), time::now, domain.ramdisk, &identity)
+        .map_err(|problem| problem.to_string())?;
+    if domain.option("loglvl").is_none() {
+        log::set_max_level(level(host.manifest().host.log_level));
+    }
+    let host = Rc::new(RefCell::new(host));
+    let ends = Port::bind_virq(xen::VIRQ_DOM_EXC).map_err(|problem| problem.to_string())?;
+    executor::spawn(supervise(Rc::clone(&host), Events::listen(ends)));
+    Ok(host)
+}
+
+/// Starts what the manifest marks, one after the other; the consoles of those that run are served in between.
+async fn boot(host: &TheHost) {
+    let names = host.borrow().autostart();
+    for name in &names {
+        // A failure is logged where it happens, and stops nobody else.
+        let _ = host.borrow_mut().create(name);
+        executor::yield_now().await;
+    }
+    info!(
+        "boot complete: {} of {} domains started heap_bytes={}",
+        running(host, &names),
+        names.len(),
+        stubdom::heap_used()
+    );
+}
+
+fn running(host: &TheHost, names: &[alloc::string::String]) -> usize {
+    names.iter().filter(|name| host.borrow().domid(name).is_some()).count()
+}
+
+/// Looks after domains that end, and starts those again whose time has come.
+async fn supervise(host: TheHost, ends: Events) {
+    let armed = Rc::new(Cell::new(None));
+    loop {
+        ends.next().await;
+        host.borrow_mut().domain_exception();
+        arm(&host, &armed);
+    }
+}
+
+/// Sees to it that the next restart that is due happens.
+fn arm(host: &TheHost, armed: &Rc<Cell<Option<u64>>>) {
+    let Some(when) = host.borrow().next_due() else { return };
+    if armed.get().is_some_and(|earlier| earlier <= when) {
+        return;
+    }
+    armed.set(Some(when));
+    let (host, armed) = (Rc::clone(host), Rc::clone(armed));
+    executor::spawn(async move {
+        time::sleep_until(when).await;
+        if armed.get() == Some(when) {
+            armed.set(None);
+        }
+        host.borrow_mut().run_due();
+        arm(&host, &armed);
+    });
+}
+
+fn level(level: LogLevel) -> log::LevelFilter {
+    match level {
+        LogLevel::Error => log::LevelFilter::Error,
+        LogLevel::Warn => log::LevelFilter::Warn,
+        LogLevel::Info => log::LevelFilter::Info,
+        LogLevel::Debug => log::LevelFilter::Debug,
+        LogLevel::Trace => log::LevelFilter::Trace,
+    }
+}

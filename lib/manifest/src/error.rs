@@ -1,0 +1,128 @@
+//! What can be wrong with a manifest.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use measure::Bank;
+
+use crate::domain::{Kind, MAX_MEMORY_KIB, MAX_NEEDS, MAX_VCPUS, MEMORY_STEP_KIB, MIN_MEMORY_KIB};
+use crate::name::MAX_NAME;
+
+/// What is wrong with a manifest, or with one domain of it.
+///
+/// Names are shown in quotes with every unusual character escaped: they may be anything here.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The bytes do not begin with the magic number of a canonical encoding.
+    #[error("no manifest: the bytes begin with {0:02x?}")]
+    Magic(Vec<u8>),
+    /// The bytes end too early or hold something that is no value of its field.
+    #[error("the manifest's encoding is damaged: {0}")]
+    Encoding(String),
+    /// The bytes decode, but are not what encoding the result gives.
+    #[error("the manifest's encoding is not the canonical one, from byte {0} on")]
+    NotCanonical(usize),
+    /// More images or domains than are allowed.
+    #[error("{count} {what}: accepted: at most {limit}")]
+    TooMany {
+        /// "images" or "domains".
+        what: &'static str,
+        /// How many there are.
+        count: usize,
+        /// How many there may be.
+        limit: usize,
+    },
+    /// SHA-256 is not among the host's banks.
+    #[error("banks: sha256 is missing; accepted: sha256, and sha384 beside it")]
+    NoSha256,
+    /// A bank stands twice among the host's banks.
+    #[error("banks: {0} stands there twice")]
+    DuplicateBank(Bank),
+    /// A name with other characters or of another length than allowed.
+    #[error("name {0:?}; accepted: 1 to {MAX_NAME} characters of A-Z a-z 0-9 _ . -, the first a letter, a digit or _")]
+    Name(String),
+    /// Two images have this name.
+    #[error("two images have the name {0:?}")]
+    DuplicateImage(String),
+    /// An image lacks a digest for one of the host's banks, has one more, or has them in another order.
+    #[error("image {0:?}: its digests are not those of the host's banks, in their order")]
+    ImageDigests(String),
+    /// Two domains have this name.
+    #[error("two domains have the name {0:?}")]
+    DuplicateDomain(String),
+    /// Two domains have this UUID.
+    #[error("domain {0:?} has the same uuid")]
+    DuplicateUuid(String),
+    /// No image has the name that the domain gives.
+    #[error("{key}: there is no image {image:?}")]
+    MissingImage {
+        /// "kernel" or "ramdisk".
+        key: &'static str,
+        /// The name that was given.
+        image: String,
+    },
+    /// The command line is too long for the domain's kind.
+    #[error("command line of {length} bytes; accepted for {kind}: at most {}", kind.max_command_line())]
+    CommandLineLength {
+        /// Its length in bytes.
+        length: usize,
+        /// The domain's kind.
+        kind: Kind,
+    },
+    /// The command line has a control character.
+    #[error("command line: control character {character:?} at byte {at}; accepted: none")]
+    CommandLineCharacter {
+        /// Where, in bytes from its start.
+        at: usize,
+        /// The character.
+        character: char,
+    },
+    /// The memory is outside the limits.
+    #[error(
+        "memory of {0} KiB; accepted: {MIN_MEMORY_KIB} KiB (4 MiB) to {MAX_MEMORY_KIB} KiB (16 TiB), a multiple of {MEMORY_STEP_KIB} KiB"
+    )]
+    Memory(u64),
+    /// The maximum memory is outside the limits.
+    #[error(
+        "maxmem of {maxmem} KiB; accepted: the memory ({memory} KiB) to {MAX_MEMORY_KIB} KiB (16 TiB), a multiple of {MEMORY_STEP_KIB} KiB"
+    )]
+    MaxMemory {
+        /// The maximum in KiB.
+        maxmem: u64,
+        /// The memory at start in KiB.
+        memory: u64,
+    },
+    /// The number of vCPUs is outside the limits.
+    #[error("{0} vcpus; accepted: 1 to {MAX_VCPUS}")]
+    Vcpus(u16),
+    /// The maximum number of vCPUs is outside the limits.
+    #[error("maxvcpus of {maximum}; accepted: vcpus ({vcpus}) to {MAX_VCPUS}")]
+    MaxVcpus {
+        /// The maximum.
+        maximum: u16,
+        /// The vCPUs at start.
+        vcpus: u16,
+    },
+    /// The domain needs more domains than allowed.
+    #[error("needs {0} domains; accepted: at most {MAX_NEEDS}")]
+    TooManyNeeds(usize),
+    /// The domain names another twice among those that it needs.
+    #[error("needs: {0:?} stands there twice")]
+    DuplicateNeed(String),
+    /// The domain needs one that does not exist.
+    #[error("needs {0:?}: there is no such domain")]
+    UnknownNeed(String),
+    /// The domain needs one that is refused.
+    #[error("needs {0:?}, which is refused")]
+    NeedsRefused(String),
+    /// The domain needs itself, by way of others: the names from it and back to it.
+    #[error("dependency cycle: {}", arrows(.0))]
+    Cycle(Vec<String>),
+}
+
+/// `"a" -> "b" -> "a"`
+fn arrows(names: &[String]) -> String {
+    let quoted: Vec<String> = names.iter().map(|name| alloc::format!("{name:?}")).collect();
+    quoted.join(" -> ")
+}

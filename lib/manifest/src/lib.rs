@@ -1,0 +1,72 @@
+//! The host manifest: which domains exist on a host, what each is made of, and what each may do.
+//!
+//! The manifest has two forms. People write TOML ([`toml`], only with the feature of that name, only in host tools).
+//! domb reads the canonical encoding ([`Manifest::decode`]): one strict binary form with exactly one encoding for
+//! each manifest, so that its digest identifies it.
+//!
+//! A manifest can be wrong in two ways, and they are kept apart:
+//! - as a whole ([`Manifest::decode`] refuses it): not the canonical encoding, no SHA-256 bank, image names that
+//!   cannot name files of a bundle;
+//! - in one domain ([`Manifest::check`], [`Manifest::start_order`]): that domain and those that need it are
+//!   refused, with the reason, and the others start.
+//!
+//! The crate does no I/O and runs without the standard library.
+
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+#[cfg(any(feature = "toml", test))]
+extern crate std;
+
+mod check;
+mod domain;
+mod encoding;
+mod error;
+mod host;
+mod image;
+mod name;
+mod start_order;
+#[cfg(feature = "toml")]
+pub mod toml;
+pub mod uuid;
+
+#[cfg(test)]
+mod samples;
+
+use alloc::vec::Vec;
+
+use serde::{Deserialize, Serialize};
+
+pub use check::Problem;
+pub use domain::{
+    Action, Console, Domain, Kind, MAX_MEMORY_KIB, MAX_NEEDS, MAX_VCPUS, MEMORY_STEP_KIB, MIN_MEMORY_KIB,
+};
+pub use error::Error;
+pub use host::{Host, LogLevel};
+pub use image::Image;
+pub use name::MAX_NAME;
+
+/// The most images that a manifest may have.
+pub const MAX_IMAGES: usize = 1024;
+/// The most domains that a manifest may have.
+pub const MAX_DOMAINS: usize = 1024;
+
+/// A host: its settings, the images in its bundle, its domains.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// What is true of the host as a whole.
+    pub host: Host,
+    /// The images, in the order in which they stand in the bundle.
+    pub images: Vec<Image>,
+    /// The domains, in the order in which they start where no dependency says otherwise.
+    pub domains: Vec<Domain>,
+}
+
+impl Manifest {
+    /// The image of this name.
+    #[must_use]
+    pub fn image(&self, name: &str) -> Option<&Image> {
+        self.images.iter().find(|image| image.name == name)
+    }
+}

@@ -1,0 +1,42 @@
+//! Names of hosts, images and domains.
+//!
+//! Narrow on purpose: a name stands in log lines, in the paths of a bundle and in events of a measurement log, and must
+//! be unable to look like something else there.
+
+/// The most characters that a name may have.
+pub const MAX_NAME: usize = 64;
+
+/// Whether `name` has 1 to [`MAX_NAME`] characters of `[A-Za-z0-9_.-]` and begins with a letter, a digit or `_`.
+pub(crate) fn is_valid(name: &str) -> bool {
+    let word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    name.len() <= MAX_NAME
+        && name.bytes().next().is_some_and(word)
+        && name.bytes().all(|byte| word(byte) || byte == b'.' || byte == b'-')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accepts_what_the_rule_says() {
+        for name in ["a", "web-1", "debian_12.cloud", "_x", "0", &"n".repeat(64)] {
+            assert!(is_valid(name), "{name}");
+        }
+        for name in [
+            "",
+            ".",
+            "..",
+            "-a",
+            ".a",
+            "a/b",
+            "a b",
+            "ä",
+            "a\n",
+            "a:b",
+            &"n".repeat(65),
+        ] {
+            assert!(!is_valid(name), "{name:?}");
+        }
+    }
+}

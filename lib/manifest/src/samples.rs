@@ -1,0 +1,154 @@
+//! Manifests for this crate's tests.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec;
+use alloc::vec::Vec;
+
+use measure::{Bank, Digests};
+use proptest::prelude::*;
+
+use crate::{Action, Console, Domain, Host, Image, Kind, LogLevel, Manifest};
+
+/// The digest of [`manifest`]'s encoding.
+pub(crate) const MANIFEST_SHA256: &str = "sha256:5f770aa326297db518ab0ea60690550387389af71b34122de333e86ba2580fa6";
+/// The digest of the encoding of the domain "web" of [`manifest`].
+pub(crate) const WEB_SHA256: &str = "sha256:6ce014c455edf0bfcbff313041b7903632e2862cddde208d2556930519d66fef";
+
+/// "store"; "web" with every field set, needing it; "idle", needing "web".
+pub(crate) fn manifest() -> Manifest {
+    let digests = |data: &[u8]| Digests::of(&Bank::ALL, data);
+    Manifest {
+        host: Host {
+            name: "demo".into(),
+            banks: Bank::ALL.to_vec(),
+            operator_console: true,
+            log_level: LogLevel::Info,
+        },
+        images: vec![
+            Image {
+                name: "debian".into(),
+                size: 6,
+                digests: digests(b"kernel"),
+            },
+            Image {
+                name: "initrd".into(),
+                size: 7,
+                digests: digests(b"ramdisk"),
+            },
+        ],
+        domains: vec![
+            Domain {
+                uuid: [1; 16],
+                ..domain("store", &[])
+            },
+            Domain {
+                uuid: [2; 16],
+                kind: Kind::Pvh,
+                ramdisk: Some("initrd".into()),
+                command_line: "console=hvc0".into(),
+                memory_kib: 128 << 10,
+                maxmem_kib: 256 << 10,
+                vcpus: 2,
+                max_vcpus: 4,
+                autostart: true,
+                on_crash: Action::Preserve,
+                console: Console::None,
+                ..domain("web", &["store"])
+            },
+            Domain {
+                uuid: [3; 16],
+                ..domain("idle", &["web"])
+            },
+        ],
+    }
+}
+
+/// Domains of these names and needs, in this order.
+pub(crate) fn manifest_with_needs(domains: &[(&str, &[&str])]) -> Manifest {
+    Manifest {
+        domains: domains.iter().map(|(name, needs)| domain(name, needs)).collect(),
+        ..manifest()
+    }
+}
+
+/// A small PV domain.
+fn domain(name: &str, needs: &[&str]) -> Domain {
+    Domain {
+        name: name.into(),
+        uuid: crate::uuid::derive("demo", name),
+        kind: Kind::Pv,
+        kernel: "debian".into(),
+        ramdisk: None,
+        command_line: String::new(),
+        memory_kib: 8 << 10,
+        maxmem_kib: 8 << 10,
+        vcpus: 1,
+        max_vcpus: 1,
+        autostart: false,
+        needs: needs.iter().map(ToString::to_string).collect(),
+        on_poweroff: Action::Destroy,
+        on_reboot: Action::Restart,
+        on_crash: Action::Destroy,
+        console: Console::Log,
+    }
+}
+
+/// An image of its own name and content.
+pub(crate) fn image(number: usize) -> Image {
+    let name = format!("image{number}");
+    Image {
+        size: 0,
+        digests: Digests::of(&Bank::ALL, name.as_bytes()),
+        name,
+    }
+}
+
+/// Manifests with up to eight domains of few names, so that there are duplicates, cycles and missing images, and some
+/// values beyond the limits.
+pub(crate) fn any_manifest() -> impl Strategy<Value = Manifest> {
+    let name = || "[a-e]|[a-z]{1,3}|-x";
+    let texts = (
+        name(),
+        prop::option::of("initrd|debian|none"),
+        "[ -~]{0,20}",
+        prop::collection::vec(name(), 0..3),
+    );
+    let numbers = (any::<[u8; 16]>(), 0_u64..100_000, 0_u64..100_000, 0_u16..70, 0_u16..70);
+    let choices = (any::<[bool; 3]>(), 0..3_usize);
+    let domain = (texts, numbers, choices).prop_map(|(texts, numbers, ([pv, autostart, log], action))| {
+        let actions = [Action::Destroy, Action::Restart, Action::Preserve];
+        Domain {
+            name: texts.0,
+            ramdisk: texts.1,
+            command_line: texts.2,
+            needs: texts.3,
+            uuid: numbers.0,
+            memory_kib: numbers.1 * 4,
+            maxmem_kib: (numbers.1 + numbers.2) * 4,
+            vcpus: numbers.3,
+            max_vcpus: numbers.3 + numbers.4,
+            kind: if pv { Kind::Pv } else { Kind::Pvh },
+            autostart,
+            console: if log { Console::Log } else { Console::None },
+            on_poweroff: actions[action],
+            on_reboot: actions[(action + 1) % 3],
+            on_crash: actions[(action + 2) % 3],
+            ..domain("", &[])
+        }
+    });
+    let domains: BoxedStrategy<Vec<Domain>> = prop::collection::vec(domain, 0..8).boxed();
+    (domains, any::<[bool; 2]>()).prop_map(|(domains, [small, two_banks])| {
+        let mut manifest = Manifest { domains, ..manifest() };
+        if small {
+            // Values within the limits, so that dependencies decide.
+            for domain in &mut manifest.domains {
+                (domain.memory_kib, domain.maxmem_kib, domain.vcpus, domain.max_vcpus) = (8192, 8192, 1, 1);
+            }
+        }
+        if !two_banks {
+            manifest.host.banks.truncate(1);
+        }
+        manifest
+    })
+}

@@ -1,0 +1,127 @@
+//! The tables `[[domain]]`.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use super::keys::{Keys, Report, Value};
+use super::{Places, size};
+use crate::{Action, Console, Domain, Kind, MAX_VCPUS, uuid};
+
+const TABLES: &str = "tables [[domain]]";
+const KINDS: [(&str, Kind); 2] = [("pvh", Kind::Pvh), ("pv", Kind::Pv)];
+const ACTIONS: [(&str, Action); 3] = [
+    ("destroy", Action::Destroy),
+    ("restart", Action::Restart),
+    ("preserve", Action::Preserve),
+];
+const CONSOLES: [(&str, Console); 2] = [("log", Console::Log), ("none", Console::None)];
+
+/// Reads all domains of the host of this name, in the file's order.
+pub(super) fn read_all(value: &Value<'_>, host: &str, report: &mut Report<'_>) -> Vec<(Domain, Places)> {
+    value
+        .list(TABLES, report)
+        .iter()
+        .filter_map(|table| read(table, host, report))
+        .collect()
+}
+
+/// Reads one domain. Where something is wrong the report has it, and the domain has a default there.
+fn read(value: &Value<'_>, host: &str, report: &mut Report<'_>) -> Option<(Domain, Places)> {
+    let table = value.table(TABLES, report)?;
+    let mut keys = Keys::new(value.path(), table, value.start(), report);
+    let name = keys
+        .required("name", "the domain's name, such as name = \"web\"", report)
+        .and_then(|value| value.text("text", report))
+        .unwrap_or_default();
+    let kind = keys
+        .get("type", report)
+        .and_then(|value| value.choice(&KINDS, report))
+        .unwrap_or_default();
+    let kernel = keys
+        .required("kernel", "the name of an image, such as kernel = \"debian\"", report)
+        .and_then(|value| value.text("the name of an image", report))
+        .unwrap_or_default();
+    let ramdisk = keys
+        .get("ramdisk", report)
+        .and_then(|value| value.text("the name of an image", report));
+    let command_line = keys
+        .get("cmdline", report)
+        .and_then(|value| value.text("text", report))
+        .unwrap_or_default();
+    let memory_kib = keys
+        .required("memory", "the memory in MiB, such as memory = 128", report)
+        .and_then(|value| size::read(&value, report))
+        .unwrap_or_default();
+    let maxmem_kib = keys
+        .get("maxmem", report)
+        .and_then(|value| size::read(&value, report))
+        .unwrap_or(memory_kib);
+    let vcpus = read_vcpus(keys.get("vcpus", report), report).unwrap_or(1);
+    let max_vcpus = read_vcpus(keys.get("maxvcpus", report), report).unwrap_or(vcpus);
+    let uuid = keys.get("uuid", report).and_then(|value| read_uuid(&value, report));
+    let autostart = keys
+        .get("autostart", report)
+        .and_then(|value| value.boolean(report))
+        .unwrap_or_default();
+    let needs = keys
+        .get("needs", report)
+        .map(|value| read_needs(&value, report))
+        .unwrap_or_default();
+    let mut action = |key, default| {
+        keys.get(key, report)
+            .and_then(|value| value.choice(&ACTIONS, report))
+            .unwrap_or(default)
+    };
+    let on_poweroff = action("on_poweroff", Action::Destroy);
+    let on_reboot = action("on_reboot", Action::Restart);
+    let on_crash = action("on_crash", Action::Destroy);
+    let console = keys
+        .get("console", report)
+        .and_then(|value| value.choice(&CONSOLES, report))
+        .unwrap_or_default();
+    let places = keys.finish(report);
+    let domain = Domain {
+        name: name.to_string(),
+        uuid: uuid.unwrap_or_else(|| uuid::derive(host, name)),
+        kind,
+        kernel: kernel.to_string(),
+        ramdisk: ramdisk.map(ToString::to_string),
+        command_line: command_line.to_string(),
+        memory_kib,
+        maxmem_kib,
+        vcpus,
+        max_vcpus,
+        autostart,
+        needs,
+        on_poweroff,
+        on_reboot,
+        on_crash,
+        console,
+    };
+    Some((domain, places))
+}
+
+fn read_vcpus(value: Option<Value<'_>>, report: &mut Report<'_>) -> Option<u16> {
+    value?.number(&format!("1 to {MAX_VCPUS}"), report)
+}
+
+fn read_uuid(value: &Value<'_>, report: &mut Report<'_>) -> Option<[u8; 16]> {
+    const ACCEPTED: &str = "text such as \"01234567-89ab-cdef-0123-456789abcdef\"";
+    let text = value.text(ACCEPTED, report)?;
+    let uuid = uuid::parse(text);
+    if uuid.is_none() {
+        value.wrong_value(format!("{text:?}"), ACCEPTED, report);
+    }
+    uuid
+}
+
+fn read_needs(value: &Value<'_>, report: &mut Report<'_>) -> Vec<String> {
+    const ACCEPTED: &str = "a list of names of domains";
+    value
+        .list(ACCEPTED, report)
+        .iter()
+        .filter_map(|name| name.text(ACCEPTED, report))
+        .map(ToString::to_string)
+        .collect()
+}

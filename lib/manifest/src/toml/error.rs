@@ -1,0 +1,92 @@
+//! What is wrong with a host manifest's text, and where.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+
+use crate::{Error, Problem};
+
+/// One thing that is wrong: `FILE:LINE:COLUMN: KEY: what, and which values are accepted`.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{file}:{line}:{column}: {}{wrong}", prefix(key))]
+pub struct SourceError {
+    /// The file's name, as it was given to [`super::read`].
+    pub file: String,
+    /// The line, counted from 1.
+    pub line: usize,
+    /// The column in characters, counted from 1.
+    pub column: usize,
+    /// The key with its table (`domain.memory`); empty for an error of syntax.
+    pub key: String,
+    /// What is wrong.
+    pub wrong: Wrong,
+}
+
+/// What is wrong at a place.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Wrong {
+    /// The text is no TOML.
+    #[error("{0}")]
+    Syntax(String),
+    /// The table has no such key.
+    #[error("unknown key; accepted here: {accepted}")]
+    UnknownKey {
+        /// The keys that the table may have.
+        accepted: String,
+    },
+    /// A key that must be there is not.
+    #[error("missing; write {accepted}")]
+    Missing {
+        /// What to write.
+        accepted: String,
+    },
+    /// The value has a type that the key does not take.
+    #[error("is {found}; accepted: {accepted}")]
+    Type {
+        /// The type of the value.
+        found: &'static str,
+        /// What the key takes.
+        accepted: String,
+    },
+    /// The value has a right type and is not accepted.
+    #[error("{found}; accepted: {accepted}")]
+    Value {
+        /// The value.
+        found: String,
+        /// What the key takes.
+        accepted: String,
+    },
+    /// Something that [`crate::Manifest::check`] found.
+    #[error("{0}")]
+    Manifest(Problem),
+    /// An image's name is none.
+    #[error("{0}")]
+    Name(Error),
+    /// A file that the manifest names cannot be used.
+    #[error("{0}")]
+    File(String),
+}
+
+/// Everything that is wrong with a text, in the order of the lines. Displayed one a line.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SourceErrors(pub Vec<SourceError>);
+
+impl fmt::Display for SourceErrors {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, error) in self.0.iter().enumerate() {
+            write!(formatter, "{}{error}", if index == 0 { "" } else { "\n" })?;
+        }
+        Ok(())
+    }
+}
+
+impl core::error::Error for SourceErrors {}
+
+fn prefix(key: &str) -> String {
+    if key.is_empty() {
+        String::new()
+    } else {
+        alloc::format!("{key}: ")
+    }
+}

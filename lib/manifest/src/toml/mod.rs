@@ -1,0 +1,211 @@
+//! The host manifest as people write it.
+//!
+//! [`read`] turns the text into a [`HostFile`]: the host, the domains, and which files the images are. The caller reads
+//! those files (this crate does no I/O) and asks for the [`Manifest`] with [`HostFile::manifest`]. Whatever is wrong is
+//! told with file, line, column, key and the accepted values, and all of it at once.
+
+mod domain;
+mod error;
+mod host;
+mod image;
+mod keys;
+mod size;
+
+#[cfg(test)]
+mod tests;
+
+use alloc::collections::BTreeMap;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use ::toml::de::DeTable;
+use measure::Digest;
+
+use crate::{Domain, Error, Host, Image, Manifest, Problem};
+
+pub use error::{SourceError, SourceErrors, Wrong};
+use keys::{Keys, Report};
+
+/// A host manifest that was read from TOML.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostFile {
+    /// The host's settings.
+    pub host: Host,
+    /// Where the images come from, in the order of their names.
+    pub images: Vec<ImageSource>,
+    /// The domains in the file's order.
+    pub domains: Vec<Domain>,
+    file: String,
+    host_places: Places,
+    domain_places: Vec<Places>,
+}
+
+/// Where an image comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImageSource {
+    /// The image's name.
+    pub name: String,
+    /// The file's path: absolute, or relative to the folder of the TOML file.
+    pub file: String,
+    /// The SHA-256 that the file, as it is on disk, must have.
+    pub sha256: Option<Digest>,
+    file_place: Place,
+    sha256_place: Place,
+}
+
+/// A line and a column, both counted from 1; columns count characters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Place {
+    line: usize,
+    column: usize,
+}
+
+/// Where a table is and where its keys' values are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Places {
+    table: Place,
+    values: BTreeMap<&'static str, Place>,
+}
+
+/// Reads a host manifest. `file` is the name that errors show.
+///
+/// What needs more than one key to see (dependency cycles, images that do not exist, limits) is not looked at here: the
+/// caller asks [`Manifest::check`] and then [`HostFile::place`].
+///
+/// # Errors
+/// Every place where the text is no TOML; else every unknown key, missing key, value of a wrong type and value that is
+/// not accepted.
+pub fn read(text: &str, file: &str) -> Result<HostFile, SourceErrors> {
+    let mut report = Report::new(text, file);
+    let (document, errors) = DeTable::parse_recoverable(text);
+    for error in &errors {
+        let at = error.span().map_or(0, |span| span.start);
+        report.add(at, "", Wrong::Syntax(error.message().to_string()));
+    }
+    let read = if errors.is_empty() {
+        Some(read_document(&document, &mut report))
+    } else {
+        None
+    };
+    match (read, report.finish()) {
+        (Some(host_file), None) => Ok(host_file),
+        (_, errors) => Err(errors.unwrap_or_default()),
+    }
+}
+
+fn read_document(document: &::toml::Spanned<DeTable<'_>>, report: &mut Report<'_>) -> HostFile {
+    let mut keys = Keys::new("", document.get_ref(), document.span().start, report);
+    let host_value = keys.required("host", "a table [host]", report);
+    let image_value = keys.get("image", report);
+    let domain_value = keys.get("domain", report);
+    keys.finish(report);
+
+    let (host, host_places) = host::read(host_value.as_ref(), report);
+    let images = image_value
+        .map(|value| image::read_all(&value, report))
+        .unwrap_or_default();
+    let (domains, domain_places) = domain_value
+        .map(|value| domain::read_all(&value, &host.name, report))
+        .unwrap_or_default()
+        .into_iter()
+        .unzip();
+    HostFile {
+        host,
+        images,
+        domains,
+        file: report.file().to_string(),
+        host_places,
+        domain_places,
+    }
+}
+
+impl HostFile {
+    /// The manifest of this host, with these images.
+    #[must_use]
+    pub fn manifest(&self, images: Vec<Image>) -> Manifest {
+        Manifest {
+            host: self.host.clone(),
+            images,
+            domains: self.domains.clone(),
+        }
+    }
+
+    /// A problem of this host's manifest with the place in the file that it comes from.
+    #[must_use]
+    pub fn place(&self, problem: &Problem) -> SourceError {
+        let domain = problem.domain.and_then(|index| self.domain_places.get(index));
+        let (places, section) = domain.map_or((&self.host_places, "host"), |places| (places, "domain"));
+        let key = key_of(&problem.error, problem.domain.is_some());
+        let at = key
+            .and_then(|key| places.values.get(key))
+            .copied()
+            .unwrap_or(places.table);
+        let path = key.map_or_else(|| section.to_string(), |key| alloc::format!("{section}.{key}"));
+        self.error(at, path, Wrong::Manifest(problem.clone()))
+    }
+
+    /// An error about an image's file, such as that it cannot be read, with the place that names the file.
+    #[must_use]
+    pub fn image_error(&self, image: &ImageSource, reason: String) -> SourceError {
+        self.error(
+            image.file_place,
+            alloc::format!("image.{}.file", image.name),
+            Wrong::File(reason),
+        )
+    }
+
+    /// The error that the file of an image has another SHA-256 than the manifest asks for.
+    #[must_use]
+    pub fn pin_error(&self, image: &ImageSource, found: Digest) -> SourceError {
+        let wanted = image.sha256.map(|digest| digest.to_string()).unwrap_or_default();
+        let reason = alloc::format!("{} has {found}, not {wanted}", image.file);
+        self.error(
+            image.sha256_place,
+            alloc::format!("image.{}.sha256", image.name),
+            Wrong::File(reason),
+        )
+    }
+
+    /// The error that a domain cannot use the file of the image that its `key` (`kernel` or `ramdisk`) names.
+    #[must_use]
+    pub fn domain_error(&self, domain: usize, key: &'static str, reason: String) -> SourceError {
+        let places = self.domain_places.get(domain).unwrap_or(&self.host_places);
+        let at = places.values.get(key).copied().unwrap_or(places.table);
+        self.error(at, alloc::format!("domain.{key}"), Wrong::File(reason))
+    }
+
+    fn error(&self, at: Place, key: String, wrong: Wrong) -> SourceError {
+        SourceError {
+            file: self.file.clone(),
+            line: at.line,
+            column: at.column,
+            key,
+            wrong,
+        }
+    }
+}
+
+/// The key whose value an error is about, in `[[domain]]` or in `[host]`.
+fn key_of(error: &Error, in_domain: bool) -> Option<&'static str> {
+    Some(match error {
+        Error::NoSha256 | Error::DuplicateBank(_) => "banks",
+        Error::Name(_) | Error::DuplicateDomain(_) => "name",
+        Error::DuplicateUuid(_) => "uuid",
+        Error::MissingImage { key, .. } => key,
+        Error::CommandLineLength { .. } | Error::CommandLineCharacter { .. } => "cmdline",
+        Error::Memory(_) => "memory",
+        Error::MaxMemory { .. } => "maxmem",
+        Error::Vcpus(_) => "vcpus",
+        Error::MaxVcpus { .. } => "maxvcpus",
+        Error::TooManyNeeds(_)
+        | Error::DuplicateNeed(_)
+        | Error::UnknownNeed(_)
+        | Error::NeedsRefused(_)
+        | Error::Cycle(_)
+            if in_domain =>
+        {
+            "needs"
+        }
+        _ => return None,
+    })
+}

@@ -1,0 +1,500 @@
+//! Tests of the reader: what it accepts, and each kind of error with its place and the accepted values.
+
+use alloc::string::{String, ToString};
+use alloc::vec;
+use alloc::vec::Vec;
+
+use measure::{Bank, Digests};
+use proptest::prelude::*;
+
+use super::*;
+use crate::{Action, Console, Kind, LogLevel, uuid};
+
+const FULL: &str = r#"
+[host]
+name = "demo"
+banks = ["sha256", "sha384"]
+operator-console = true
+log-level = "debug"
+
+[image.debian]
+file = "../cache/vmlinuz"
+sha256 = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+[image.initrd]
+file = "initrd.img"
+
+[[domain]]
+name = "web"
+type = "pv"
+kernel = "debian"
+ramdisk = "initrd"
+cmdline = "console=hvc0"
+memory = 128
+maxmem = "1 GiB"
+vcpus = 2
+maxvcpus = 4
+uuid = "01234567-89AB-cdef-0123-456789abcdef"
+autostart = true
+needs = ["store"]
+on_poweroff = "preserve"
+on_reboot = "destroy"
+on_crash = "restart"
+console = "none"
+
+[[domain]]
+name = "store"
+kernel = "debian"
+memory = "8 MiB"
+"#;
+
+/// A right file to which one wrong thing is added: its `[host]` and `[image.debian]`, then `text` from line 6 on.
+fn errors(text: &str) -> String {
+    let text = ["[host]\nname = \"h\"\n[image.debian]\nfile = \"k\"\n\n", text].concat();
+    match read(&text, "h.toml") {
+        Err(errors) => errors.to_string(),
+        Ok(host_file) => {
+            let images = host_file
+                .images
+                .iter()
+                .map(|image| image_of(&host_file, image))
+                .collect();
+            let problems = host_file.manifest(images).check();
+            problems
+                .iter()
+                .map(|problem| host_file.place(problem).to_string())
+                .collect::<Vec<_>>()
+                .join("\n")
+        }
+    }
+}
+
+fn image_of(host_file: &HostFile, source: &ImageSource) -> Image {
+    Image {
+        name: source.name.clone(),
+        size: 0,
+        digests: Digests::of(&host_file.host.banks, b""),
+    }
+}
+
+/// A right domain to which `line` is added as line 10.
+fn domain_errors(line: &str) -> String {
+    errors(
+        &[
+            "[[domain]]\nname = \"d\"\nkernel = \"debian\"\nmemory = 8\n",
+            line,
+            "\n",
+        ]
+        .concat(),
+    )
+}
+
+#[test]
+fn every_key_is_read() {
+    let host_file = read(FULL, "demo.toml").unwrap();
+    assert_eq!(host_file.host.name, "demo");
+    assert_eq!(host_file.host.banks, Bank::ALL);
+    assert!(host_file.host.operator_console);
+    assert_eq!(host_file.host.log_level, LogLevel::Debug);
+    let images: Vec<(&str, &str)> = host_file
+        .images
+        .iter()
+        .map(|image| (image.name.as_str(), image.file.as_str()))
+        .collect();
+    assert_eq!(images, [("debian", "../cache/vmlinuz"), ("initrd", "initrd.img")]);
+    assert_eq!(host_file.images[0].sha256, Some(Digest::of(Bank::Sha256, b"abc")));
+    assert_eq!(host_file.images[1].sha256, None);
+    let [web, store] = host_file.domains.as_slice() else {
+        panic!("two domains")
+    };
+    assert_eq!(
+        *web,
+        Domain {
+            name: "web".into(),
+            uuid: uuid::parse("01234567-89ab-cdef-0123-456789abcdef").unwrap(),
+            kind: Kind::Pv,
+            kernel: "debian".into(),
+            ramdisk: Some("initrd".into()),
+            command_line: "console=hvc0".into(),
+            memory_kib: 128 << 10,
+            maxmem_kib: 1 << 20,
+            vcpus: 2,
+            max_vcpus: 4,
+            autostart: true,
+            needs: vec!["store".into()],
+            on_poweroff: Action::Preserve,
+            on_reboot: Action::Destroy,
+            on_crash: Action::Restart,
+            console: Console::None,
+        }
+    );
+    assert_eq!(
+        *store,
+        Domain {
+            name: "store".into(),
+            uuid: uuid::derive("demo", "store"),
+            kind: Kind::Pvh,
+            kernel: "debian".into(),
+            ramdisk: None,
+            command_line: String::new(),
+            memory_kib: 8 << 10,
+            maxmem_kib: 8 << 10,
+            vcpus: 1,
+            max_vcpus: 1,
+            autostart: false,
+            needs: vec![],
+            on_poweroff: Action::Destroy,
+            on_reboot: Action::Restart,
+            on_crash: Action::Destroy,
+            console: Console::Log,
+        }
+    );
+    let images = host_file
+        .images
+        .iter()
+        .map(|image| image_of(&host_file, image))
+        .collect();
+    let manifest = host_file.manifest(images);
+    assert_eq!(manifest.check(), []);
+    assert_eq!(Manifest::decode(&manifest.encode()), Ok(manifest));
+}
+
+#[test]
+fn defaults_of_the_host() {
+    let host = read("[host]\nname = \"h\"", "h.toml").unwrap().host;
+    let expected = Host {
+        name: "h".into(),
+        banks: vec![Bank::Sha256],
+        operator_console: false,
+        log_level: LogLevel::Info,
+    };
+    assert_eq!(host, expected);
+}
+
+#[test]
+fn nothing_but_the_text_decides() {
+    assert_eq!(
+        read(FULL, "a.toml").unwrap().domains,
+        read(FULL, "b.toml").unwrap().domains
+    );
+}
+
+#[test]
+fn syntax() {
+    assert_eq!(
+        errors("[[domain]]\nname = \"d\nx = 1"),
+        "h.toml:7:10: invalid basic string, expected `\"`"
+    );
+    assert!(errors("[host]").starts_with("h.toml:6:"), "{}", errors("[host]"));
+    assert!(errors("[[domain]]\nname = \"a\"\nname = \"b\"").contains("duplicate key"));
+    // Several at once.
+    assert_eq!(errors("a = \n[[domain]]\nb = \n").lines().count(), 2);
+}
+
+#[test]
+fn unknown_keys() {
+    assert_eq!(
+        errors("[extra]"),
+        "h.toml:6:2: extra: unknown key; accepted here: host, image, domain"
+    );
+    assert_eq!(
+        domain_errors("vcpu = 2"),
+        "h.toml:10:1: domain.vcpu: unknown key; accepted here: name, type, kernel, ramdisk, cmdline, memory, maxmem, vcpus, \
+         maxvcpus, uuid, autostart, needs, on_poweroff, on_reboot, on_crash, console"
+    );
+    assert_eq!(
+        errors("[image.x]\nfile = \"f\"\n  md5 = \"\""),
+        "h.toml:8:3: image.x.md5: unknown key; accepted here: file, sha256"
+    );
+    let host = read("[host]\nname = \"h\"\nlog_level = \"info\"", "h.toml")
+        .unwrap_err()
+        .to_string();
+    assert_eq!(
+        host,
+        "h.toml:3:1: host.log_level: unknown key; accepted here: name, banks, operator-console, log-level"
+    );
+}
+
+#[test]
+fn missing_keys() {
+    assert_eq!(
+        read("", "h.toml").unwrap_err().to_string(),
+        "h.toml:1:1: host: missing; write a table [host]"
+    );
+    assert_eq!(
+        read("\n[host]", "h.toml").unwrap_err().to_string(),
+        "h.toml:2:1: host.name: missing; write the host's name, such as name = \"demo\""
+    );
+    assert_eq!(
+        errors("[image.x]"),
+        "h.toml:6:1: image.x.file: missing; write file = \"PATH\""
+    );
+    assert_eq!(
+        errors("[[domain]]"),
+        "h.toml:6:1: domain.name: missing; write the domain's name, such as name = \"web\"\n\
+         h.toml:6:1: domain.kernel: missing; write the name of an image, such as kernel = \"debian\"\n\
+         h.toml:6:1: domain.memory: missing; write the memory in MiB, such as memory = 128"
+    );
+}
+
+#[test]
+fn wrong_types() {
+    let memory = "a whole number of MiB, or text such as \"5 GiB\", \"8 MiB\", \"4096 KiB\"";
+    for (line, error) in [
+        ("cmdline = 1", "cmdline: is a whole number; accepted: text"),
+        ("type = 1", "type: is a whole number; accepted: \"pvh\", \"pv\""),
+        ("autostart = \"yes\"", "autostart: is text; accepted: true, false"),
+        ("vcpus = 1.5", "vcpus: is a number with a fraction; accepted: 1 to 64"),
+        ("vcpus = \"1\"", "vcpus: is text; accepted: 1 to 64"),
+        (
+            "maxmem = true",
+            &["maxmem: is true or false; accepted: ", memory].concat(),
+        ),
+        (
+            "needs = \"store\"",
+            "needs: is text; accepted: a list of names of domains",
+        ),
+        (
+            "needs = [1]",
+            "needs: is a whole number; accepted: a list of names of domains",
+        ),
+        (
+            "uuid = 2026-01-01",
+            "uuid: is a date or time; accepted: text such as \"01234567-89ab-cdef-0123-456789abcdef\"",
+        ),
+        ("console = {}", "console: is a table; accepted: \"log\", \"none\""),
+        ("ramdisk = []", "ramdisk: is a list; accepted: the name of an image"),
+    ] {
+        let errors = domain_errors(line);
+        let (place, message) = errors.split_once(": domain.").unwrap_or_else(|| panic!("{errors}"));
+        assert!(place.starts_with("h.toml:10:"), "{place}");
+        assert_eq!(message, error);
+    }
+    for (text, error) in [
+        (
+            "host = 1",
+            "h.toml:1:8: host: is a whole number; accepted: a table [host]",
+        ),
+        (
+            "host.name = \"h\"\nimage = 1",
+            "h.toml:2:9: image: is a whole number; accepted: tables [image.NAME]",
+        ),
+        (
+            "host.name = \"h\"\nimage.x = 1",
+            "h.toml:2:11: image.x: is a whole number; accepted: tables [image.NAME]",
+        ),
+        (
+            "host.name = \"h\"\n[domain]",
+            "h.toml:2:1: domain: is a table; accepted: tables [[domain]]",
+        ),
+        (
+            "host.name = \"h\"\ndomain = [1]",
+            "h.toml:2:11: domain: is a whole number; accepted: tables [[domain]]",
+        ),
+        (
+            "host.name = 1",
+            "h.toml:1:13: host.name: is a whole number; accepted: text",
+        ),
+        (
+            "host.name = \"h\"\nhost.banks = \"sha256\"",
+            "h.toml:2:14: host.banks: is text; accepted: a list of \"sha256\", \"sha384\"",
+        ),
+        (
+            "host.name = \"h\"\nhost.operator-console = 1",
+            "h.toml:2:25: host.operator-console: is a whole number; accepted: true, false",
+        ),
+    ] {
+        assert_eq!(read(text, "h.toml").unwrap_err().to_string(), error);
+    }
+}
+
+#[test]
+fn values_that_are_not_accepted() {
+    let memory = "a whole number of MiB, or text such as \"5 GiB\", \"8 MiB\", \"4096 KiB\"";
+    for (line, error) in [
+        (
+            "type = \"hvm\"",
+            "10:8: domain.type: \"hvm\"; accepted: \"pvh\", \"pv\"",
+        ),
+        (
+            "on_crash = \"coredump\"",
+            "10:12: domain.on_crash: \"coredump\"; accepted: \"destroy\", \"restart\", \"preserve\"",
+        ),
+        (
+            "console = \"pty\"",
+            "10:11: domain.console: \"pty\"; accepted: \"log\", \"none\"",
+        ),
+        ("vcpus = -1", "10:9: domain.vcpus: -1; accepted: 1 to 64"),
+        ("vcpus = 0x10000", "10:9: domain.vcpus: 0x10000; accepted: 1 to 64"),
+        (
+            "maxvcpus = 99999999999999999999",
+            "10:12: domain.maxvcpus: 99999999999999999999; accepted: 1 to 64",
+        ),
+        (
+            "maxmem = \"8 MB\"",
+            &["10:10: domain.maxmem: \"8 MB\"; accepted: ", memory].concat(),
+        ),
+        (
+            "maxmem = 36028797018963968",
+            &["10:10: domain.maxmem: 36028797018963968 MiB; accepted: ", memory].concat(),
+        ),
+        (
+            "uuid = \"0123\"",
+            "10:8: domain.uuid: \"0123\"; accepted: text such as \"01234567-89ab-cdef-0123-456789abcdef\"",
+        ),
+    ] {
+        assert_eq!(domain_errors(line), ["h.toml:", error].concat());
+    }
+    for (text, error) in [
+        (
+            "[image.x]\nfile = \"\"",
+            "7:8: image.x.file: \"\"; accepted: the path of a file, from the folder of this file on",
+        ),
+        (
+            "[image.x]\nfile = \"f\"\nsha256 = \"00\"",
+            "8:10: image.x.sha256: \"00\"; accepted: 64 hexadecimal digits",
+        ),
+        (
+            "[image.\"a/b\"]\nfile = \"f\"",
+            "6:8: image: name \"a/b\"; accepted: 1 to 64 characters of A-Z a-z 0-9 _ . -, the first a letter, a digit or _",
+        ),
+    ] {
+        assert_eq!(errors(text), ["h.toml:", error].concat());
+    }
+    for (line, error) in [
+        (
+            "banks = [\"sha256\", \"sha1\"]",
+            "3:20: host.banks: \"sha1\"; accepted: \"sha256\", \"sha384\"",
+        ),
+        (
+            "log-level = \"loud\"",
+            "3:13: host.log-level: \"loud\"; accepted: \"error\", \"warn\", \"info\", \"debug\", \"trace\"",
+        ),
+    ] {
+        let text = ["[host]\nname = \"h\"\n", line].concat();
+        assert_eq!(
+            read(&text, "h.toml").unwrap_err().to_string(),
+            ["h.toml:", error].concat()
+        );
+    }
+}
+
+#[test]
+fn what_the_check_finds_is_placed() {
+    for (line, error) in [
+        (
+            "vcpus = 65",
+            "10:9: domain.vcpus: domain d: 65 vcpus; accepted: 1 to 64",
+        ),
+        (
+            "maxvcpus = 0",
+            "10:12: domain.maxvcpus: domain d: maxvcpus of 0; accepted: vcpus (1) to 64",
+        ),
+        (
+            "maxmem = 4",
+            "10:10: domain.maxmem: domain d: maxmem of 4096 KiB; accepted: the memory (8192 KiB) to 17179869184 KiB (16 TiB), a \
+             multiple of 4 KiB",
+        ),
+        (
+            "ramdisk = \"rd\"",
+            "10:11: domain.ramdisk: domain d: ramdisk: there is no image \"rd\"",
+        ),
+        (
+            "needs = [\"x\"]",
+            "10:9: domain.needs: domain d: needs \"x\": there is no such domain",
+        ),
+        (
+            "needs = [\"d\"]",
+            "10:9: domain.needs: domain d: dependency cycle: \"d\" -> \"d\"",
+        ),
+        (
+            "cmdline = \"a\\nb\"",
+            "10:11: domain.cmdline: domain d: command line: control character '\\n' at byte 1; accepted: none",
+        ),
+        (
+            "[[domain]]\nname = \"d\"\nkernel = \"debian\"\nmemory = 1",
+            "7:8: domain.name: domain d: two domains have the name \"d\"\n\
+             h.toml:11:8: domain.name: domain d: two domains have the name \"d\"\n\
+             h.toml:13:10: domain.memory: domain d: memory of 1024 KiB; accepted: 4096 KiB (4 MiB) to 17179869184 KiB (16 TiB), a \
+             multiple of 4 KiB",
+        ),
+        (
+            "[[domain]]\nname = \"e\"\nkernel = \"linux\"\nmemory = 8\nneeds = [\"d\"]",
+            "12:10: domain.kernel: domain e: kernel: there is no image \"linux\"",
+        ),
+    ] {
+        assert_eq!(domain_errors(line), ["h.toml:", error].concat());
+    }
+    let text = "[host]\nname = \"h\"\nbanks = [\"sha384\"]";
+    let host_file = read(text, "h.toml").unwrap();
+    let problems = host_file.manifest(vec![]).check();
+    assert_eq!(
+        host_file.place(&problems[0]).to_string(),
+        "h.toml:3:9: host.banks: host h: banks: sha256 is missing; accepted: sha256, and sha384 beside it"
+    );
+}
+
+#[test]
+fn errors_about_images_are_placed() {
+    let host_file = read(FULL, "demo.toml").unwrap();
+    let error = host_file.image_error(&host_file.images[1], "initrd.img: not found".into());
+    assert_eq!(
+        error.to_string(),
+        "demo.toml:13:8: image.initrd.file: initrd.img: not found"
+    );
+    let error = host_file.pin_error(&host_file.images[0], Digest::zero(Bank::Sha256));
+    assert_eq!(
+        error.to_string(),
+        "demo.toml:10:10: image.debian.sha256: ../cache/vmlinuz has 0000000000000000000000000000000000000000000000000000000000000000, \
+         not ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    );
+}
+
+#[test]
+fn errors_about_a_domains_kernel_are_placed() {
+    let host_file = read(FULL, "demo.toml").unwrap();
+    let error = host_file.domain_error(1, "kernel", "no ELF file".into());
+    assert_eq!(error.to_string(), "demo.toml:36:10: domain.kernel: no ELF file");
+    // A key that is not written: the table's place.
+    let error = host_file.domain_error(1, "ramdisk", "empty".into());
+    assert_eq!(error.to_string(), "demo.toml:34:1: domain.ramdisk: empty");
+}
+
+#[test]
+fn columns_count_characters() {
+    assert_eq!(
+        read("[host]\nname = \"h\"\nlog-level = [\"äöü\", 1]", "h.toml")
+            .unwrap_err()
+            .to_string(),
+        "h.toml:3:13: host.log-level: is a list; accepted: \"error\", \"warn\", \"info\", \"debug\", \"trace\""
+    );
+    assert_eq!(
+        read("[host]\nname = \"h\"\nbanks = [\"äöü\", 1]", "h.toml")
+            .unwrap_err()
+            .to_string(),
+        "h.toml:3:10: host.banks: \"äöü\"; accepted: \"sha256\", \"sha384\"\n\
+         h.toml:3:17: host.banks: is a whole number; accepted: \"sha256\", \"sha384\""
+    );
+}
+
+proptest! {
+    #[test]
+    fn no_text_makes_it_panic(text in any::<String>()) {
+        let _ = read(&text, "h.toml");
+    }
+
+    #[test]
+    fn no_change_to_a_right_text_makes_it_panic(at in any::<prop::sample::Index>(), length in 0..20_usize, with in "[ -~\n]{0,5}") {
+        let at = at.index(FULL.len());
+        let rest = FULL.get(at.saturating_add(length)..).unwrap_or_default();
+        let text = [&FULL[..at], &with, rest].concat();
+        match read(&text, "h.toml") {
+            Ok(host_file) => {
+                for problem in host_file.manifest(vec![]).check() {
+                    prop_assert!(!host_file.place(&problem).to_string().is_empty());
+                }
+            }
+            Err(errors) => prop_assert!(!errors.0.is_empty()),
+        }
+    }
+}

@@ -1,0 +1,271 @@
+//! Brings what the testbed needs onto a Debian machine; quick where it is there already.
+//!
+//! Installed on the host, by name, through apt: [`HOST_PACKAGES`]. Everything else is downloaded as packages and unpacked
+//! into the cache: two releases of Xen, two kernels, busybox, and QEMU from the release's backports where they are to be
+//! had (emulation is about a third faster there than with the release's own).
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::assets::{Assets, Kernel, KernelFlavour, Qemu, XenVersion};
+use crate::debian::{self, Archive, Release};
+use crate::{Error, Result, command, places};
+
+/// Installed on the host: QEMU (its libraries, and itself where there are no backports), headers and libclang for
+/// bindgen, module tools, file system tools.
+pub const HOST_PACKAGES: [&str; 6] = [
+    "qemu-system-x86",
+    "libxen-dev",
+    "libclang-dev",
+    "kmod",
+    "xz-utils",
+    "e2fsprogs",
+];
+
+/// The release that kernels, busybox and the older Xen come from, and QEMU from its backports.
+const BASE: &str = "bookworm";
+/// The release with the newer Xen.
+const NEXT: &str = "trixie";
+/// QEMU and its firmware.
+const QEMU_PACKAGES: [&str; 5] = [
+    "qemu-system-x86",
+    "qemu-system-common",
+    "qemu-system-data",
+    "seabios",
+    "ipxe-qemu",
+];
+/// Where those packages keep firmware.
+const FIRMWARE: [&str; 3] = ["usr/share/qemu", "usr/share/seabios", "usr/lib/ipxe/qemu"];
+
+/// Says what set-up is doing.
+pub(crate) fn say(what: &str) {
+    eprintln!("setup: {what}");
+}
+
+/// Does the whole set-up, or what is missing of it. `refresh` asks the archives for newer packages even if all is there.
+pub fn run(refresh: bool) -> Result<Assets> {
+    install(&HOST_PACKAGES)?;
+    let cache = std::path::absolute(places::cache()).map_err(Error::file("find", &places::cache()))?;
+    if !refresh && let Ok(assets) = Assets::load_from(&cache) {
+        say(&format!("nothing to do: {} has everything", cache.display()));
+        return Ok(assets);
+    }
+    std::fs::create_dir_all(&cache).map_err(Error::file("create", &cache))?;
+    // One set-up at a time; who comes second finds it done.
+    let lock = cache.join("setup.lock");
+    let lock_file = File::create(&lock).map_err(Error::file("create", &lock))?;
+    lock_file.lock().map_err(Error::file("lock", &lock))?;
+    if !refresh && let Ok(assets) = Assets::load_from(&cache) {
+        return Ok(assets);
+    }
+    let assets = Fetch::open(&cache)?.everything()?;
+    assets.save(&cache)?;
+    say(&format!("done: {}", cache.display()));
+    Ok(assets)
+}
+
+/// Installs those of the packages that are not installed.
+pub fn install(packages: &[&str]) -> Result<()> {
+    let mut missing = Vec::new();
+    for package in packages {
+        let mut query = Command::new("dpkg-query");
+        query.args(["-W", "-f", "${db:Status-Status}", package]);
+        if command::text_of(&mut query).ok().as_deref() != Some("installed") {
+            missing.push(*package);
+        }
+    }
+    if missing.is_empty() {
+        return Ok(());
+    }
+    say(&format!("installing {}", missing.join(" ")));
+    let install = || -> Result<()> {
+        let mut command = command::as_root("apt-get")?;
+        command.args([
+            "-q",
+            "-y",
+            "-o",
+            "DPkg::Lock::Timeout=300",
+            "--no-install-recommends",
+            "install",
+        ]);
+        command::run(command.args(&missing).env("DEBIAN_FRONTEND", "noninteractive"))?;
+        Ok(())
+    };
+    // The lists may be missing or too old: fetch them only then.
+    if install().is_err() {
+        say("apt-get update");
+        command::run(command::as_root("apt-get")?.args(["-q", "update"]))?;
+        install()?;
+    }
+    Ok(())
+}
+
+/// The archive of `release`, whose state lies in the cache.
+pub(crate) fn open_archive(cache: &Path, release: &str, backports: bool) -> Result<Archive> {
+    let sources = debian::read_sources(Path::new("/etc/apt"))?;
+    let own = Release::of_this_machine()?;
+    let directory = cache.join("apt").join(release);
+    Archive::open(&directory, &sources, &own, &Release::new(release), backports)
+}
+
+struct Fetch {
+    packages: PathBuf,
+    base: Archive,
+    next: Archive,
+    has_backports: bool,
+    versions: BTreeMap<String, String>,
+}
+
+impl Fetch {
+    fn open(cache: &Path) -> Result<Self> {
+        let packages = cache.join("packages");
+        std::fs::create_dir_all(&packages).map_err(Error::file("create", &packages))?;
+        say(&format!(
+            "reading the package lists of Debian {BASE}, its backports and {NEXT}"
+        ));
+        let (base, has_backports) = match open_archive(cache, BASE, true) {
+            Ok(archive) => (archive, true),
+            Err(error) => {
+                say(&format!("no backports: {error}"));
+                (open_archive(cache, BASE, false)?, false)
+            }
+        };
+        let next = open_archive(cache, NEXT, false)?;
+        Ok(Self {
+            packages,
+            base,
+            next,
+            has_backports,
+            versions: BTreeMap::new(),
+        })
+    }
+
+    fn everything(mut self) -> Result<Assets> {
+        let xen = BTreeMap::from([
+            (XenVersion::V4_17, self.xen(XenVersion::V4_17)?),
+            (XenVersion::V4_20, self.xen(XenVersion::V4_20)?),
+        ]);
+        let kernels = BTreeMap::from([
+            (KernelFlavour::Standard, self.kernel("linux-image-amd64")?),
+            (KernelFlavour::Cloud, self.kernel("linux-image-cloud-amd64")?),
+        ]);
+        let busybox = self.unpack(false, "busybox-static", false)?.join("bin/busybox");
+        let qemu = self.qemu()?;
+        Ok(Assets::new(self.versions, qemu, xen, kernels, busybox))
+    }
+
+    fn unpack(&mut self, next: bool, package: &str, backports: bool) -> Result<PathBuf> {
+        let archive = if next { &self.next } else { &self.base };
+        let version = archive.candidate(package, backports)?;
+        let directory = debian::unpack(&self.packages, archive, package, &version)?;
+        self.versions.insert(package.to_owned(), version);
+        Ok(directory)
+    }
+
+    /// Xen's multiboot image: an ELF, gzipped in the package.
+    fn xen(&mut self, version: XenVersion) -> Result<PathBuf> {
+        let next = version != XenVersion::V4_17;
+        let directory = self.unpack(next, &format!("xen-hypervisor-{version}-amd64"), false)?;
+        let image = directory.join("xen");
+        if !image.exists() {
+            let packed = directory.join(format!("boot/xen-{version}-amd64.gz"));
+            let output = command::run(Command::new("gzip").arg("-dc").arg(&packed))?;
+            std::fs::write(&image, output.stdout).map_err(Error::file("write", &image))?;
+        }
+        Ok(image)
+    }
+
+    /// The kernel package that a meta package names, with `modules.dep`, which its installation would make.
+    fn kernel(&mut self, meta: &str) -> Result<Kernel> {
+        let dependencies = self.base.dependencies(meta)?;
+        let named = dependencies.iter().find(|name| name.starts_with("linux-image-"));
+        let package = named.ok_or_else(|| Error::Setup(format!("package {meta} depends on no linux-image-*")))?;
+        let directory = self.unpack(false, package, false)?;
+        let release = package.trim_start_matches("linux-image-").to_owned();
+        let modules = directory.join("lib/modules").join(&release);
+        if !modules.join("modules.dep").exists() {
+            command::run(
+                command::system_program("depmod")
+                    .arg("-b")
+                    .arg(&directory)
+                    .arg(&release),
+            )?;
+        }
+        let boot = |kind: &str| directory.join("boot").join(format!("{kind}-{release}"));
+        Ok(Kernel {
+            image: boot("vmlinuz"),
+            config: boot("config"),
+            modules,
+            release,
+        })
+    }
+
+    fn qemu(&mut self) -> Result<Qemu> {
+        if self.has_backports {
+            match self.unpacked_qemu() {
+                Ok(qemu) => return Ok(qemu),
+                Err(error) => say(&format!(
+                    "QEMU of the backports does not run, taking the installed one: {error}"
+                )),
+            }
+        }
+        let program = PathBuf::from("/usr/bin/qemu-system-x86_64");
+        Ok(Qemu {
+            version: qemu_version(&program)?,
+            program,
+            firmware: Vec::new(),
+        })
+    }
+
+    fn unpacked_qemu(&mut self) -> Result<Qemu> {
+        let mut directories = Vec::new();
+        for package in QEMU_PACKAGES {
+            directories.push(self.unpack(false, package, true)?);
+        }
+        let firmware = directories
+            .iter()
+            .flat_map(|directory| FIRMWARE.map(|part| directory.join(part)));
+        let firmware = firmware.filter(|path| path.is_dir()).collect();
+        let programs = directories
+            .iter()
+            .map(|directory| directory.join("usr/bin/qemu-system-x86_64"));
+        let program = programs.into_iter().find(|path| path.exists());
+        let program = program.ok_or_else(|| Error::Setup("package qemu-system-x86 has no program".to_owned()))?;
+        Ok(Qemu {
+            version: qemu_version(&program)?,
+            program,
+            firmware,
+        })
+    }
+}
+
+/// Runs QEMU for its version, which also shows whether its libraries are there.
+fn qemu_version(program: &Path) -> Result<(u32, u32)> {
+    let text = command::text_of(Command::new(program).arg("--version"))?;
+    let unknown = || Error::Setup(format!("{}: unknown version `{text}`", program.display()));
+    version_in(&text).ok_or_else(unknown)
+}
+
+fn version_in(text: &str) -> Option<(u32, u32)> {
+    let mut numbers = text.split_once("version ")?.1.split('.');
+    let major = numbers.next()?.parse().ok()?;
+    let minor: String = numbers.next()?.chars().take_while(char::is_ascii_digit).collect();
+    Some((major, minor.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn qemu_says_its_version() {
+        assert_eq!(
+            version_in("QEMU emulator version 10.0.2 (Debian 1:10.0.2+ds-2)\nCopyright"),
+            Some((10, 0))
+        );
+        assert_eq!(version_in("QEMU emulator version 7.2 (x)"), Some((7, 2)));
+        assert_eq!(version_in("something else"), None);
+    }
+}
