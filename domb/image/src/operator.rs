@@ -41,6 +41,8 @@ pub(crate) async fn serve(host: &TheHost) -> Exit {
                 Ok(request) => obey(host, &request).await,
                 Err(problem) => answer(&format!("error: {problem}")),
             }
+            // Each request's answer ends so, whatever came of it.
+            answer("done");
         }
     }
 }
@@ -60,7 +62,6 @@ async fn obey(host: &TheHost, request: &Request) {
             for line in host.borrow_mut().list() {
                 answer(&line);
             }
-            answer("list complete");
         }
         Request::Memory => match host.borrow_mut().memory() {
             Ok(line) => answer(&format!("{line} heap_bytes={}", stubdom::heap_used())),
@@ -100,7 +101,6 @@ fn event_log(bytes: &[u8]) {
         }
         answer(&line);
     }
-    answer("eventlog complete");
 }
 
 fn answer(line: &str) {

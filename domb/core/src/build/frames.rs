@@ -68,15 +68,17 @@ impl Frames {
         Ok(())
     }
 
+    /// Notes a run, in the order of pages, whatever the order in which memory was allocated.
     fn push(&mut self, run: Run) {
-        if let Some(last) = self.0.last_mut()
-            && last.page + last.count == run.page
-            && last.frame + last.count == run.frame
+        let at = self.0.partition_point(|other| other.page < run.page);
+        if let Some(before) = at.checked_sub(1).and_then(|before| self.0.get_mut(before))
+            && before.page + before.count == run.page
+            && before.frame + before.count == run.frame
         {
-            last.count += run.count;
+            before.count += run.count;
             return;
         }
-        self.0.push(run);
+        self.0.insert(at, run);
     }
 
     /// The frame of a page.
@@ -114,5 +116,18 @@ mod tests {
         assert_eq!(frames.frame(1023), Some(2023));
         assert_eq!(frames.frame(1024), Some(7));
         assert_eq!(frames.frame(1025), None);
+        frames.push(Run {
+            page: 5000,
+            count: 8,
+            frame: 5000,
+        });
+        frames.push(Run {
+            page: 3000,
+            count: 8,
+            frame: 3000,
+        });
+        assert_eq!(frames.frame(5001), Some(5001));
+        assert_eq!(frames.frame(3007), Some(3007));
+        assert_eq!(frames.frame(4999), None);
     }
 }

@@ -14,15 +14,22 @@ use super::{Place, Places, SourceError, SourceErrors, Wrong};
 pub(super) struct Report<'a> {
     text: &'a str,
     file: &'a str,
+    /// The byte at which each line begins.
+    lines: Vec<usize>,
     /// The byte in the text with each error, to order them by.
     errors: Vec<(usize, SourceError)>,
 }
 
 impl<'a> Report<'a> {
     pub(super) fn new(text: &'a str, file: &'a str) -> Self {
+        let ends = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
+        let lines = core::iter::once(0)
+            .chain(ends.map(|(at, _)| at.saturating_add(1)))
+            .collect();
         Self {
             text,
             file,
+            lines,
             errors: Vec::new(),
         }
     }
@@ -48,23 +55,19 @@ impl<'a> Report<'a> {
 
     /// Line and column of the byte `at` of the text.
     pub(super) fn place(&self, at: usize) -> Place {
-        let before = self
-            .text
-            .char_indices()
-            .take_while(|(start, _)| *start < at)
-            .map(|(_, character)| character);
-        let mut place = Place { line: 1, column: 1 };
-        for character in before {
-            if character == '\n' {
-                place = Place {
-                    line: place.line.saturating_add(1),
-                    column: 1,
-                };
-            } else {
-                place.column = place.column.saturating_add(1);
-            }
+        let line = self.lines.partition_point(|start| *start <= at);
+        let start = line
+            .checked_sub(1)
+            .and_then(|index| self.lines.get(index))
+            .copied()
+            .unwrap_or_default();
+        let before = self.text.as_bytes().get(start..at).unwrap_or_default();
+        // Bytes that continue a character of UTF-8 begin with the bits 10.
+        let characters = before.iter().filter(|byte| **byte & 0xc0 != 0x80).count();
+        Place {
+            line,
+            column: characters.saturating_add(1),
         }
-        place
     }
 
     /// All errors in the order of the text, or `None` if there are none.

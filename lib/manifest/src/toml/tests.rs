@@ -454,10 +454,10 @@ fn errors_about_images_are_placed() {
 fn errors_about_a_domains_kernel_are_placed() {
     let host_file = read(FULL, "demo.toml").unwrap();
     let error = host_file.domain_error(1, "kernel", "no ELF file".into());
-    assert_eq!(error.to_string(), "demo.toml:36:10: domain.kernel: no ELF file");
+    assert_eq!(error.to_string(), "demo.toml:35:10: domain.kernel: no ELF file");
     // A key that is not written: the table's place.
     let error = host_file.domain_error(1, "ramdisk", "empty".into());
-    assert_eq!(error.to_string(), "demo.toml:34:1: domain.ramdisk: empty");
+    assert_eq!(error.to_string(), "demo.toml:33:1: domain.ramdisk: empty");
 }
 
 #[test]
