@@ -4,8 +4,6 @@
 //! stored by `XENMEM_set_memory_map`); a PVH guest also finds it in its start info.
 
 use alloc::vec::Vec;
-use zerocopy::little_endian::{U32, U64};
-use zerocopy::{Immutable, IntoBytes};
 
 /// Bytes in a page of memory.
 pub const PAGE_SIZE: u64 = 4096;
@@ -59,30 +57,6 @@ impl Region {
     pub const fn end(&self) -> u64 {
         self.start.saturating_add(self.size)
     }
-}
-
-/// `struct e820entry` of Xen's `arch-x86/xen.h` interface: 20 bytes, no padding.
-#[derive(IntoBytes, Immutable)]
-#[repr(C)]
-struct E820Entry {
-    addr: U64,
-    size: U64,
-    kind: U32,
-}
-
-/// The map as an array of `struct e820entry`, as `XENMEM_set_memory_map` takes it: 20 bytes an entry.
-#[must_use]
-pub fn e820_bytes(map: &[Region]) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(map.len().saturating_mul(size_of::<E820Entry>()));
-    for region in map {
-        let entry = E820Entry {
-            addr: region.start.into(),
-            size: region.size.into(),
-            kind: region.kind.number().into(),
-        };
-        bytes.extend_from_slice(entry.as_bytes());
-    }
-    bytes
 }
 
 /// The extent orders that hardware page tables profit from: 1 GiB, 2 MiB, 4 KiB. Largest first.
@@ -270,26 +244,5 @@ mod tests {
         assert_eq!(smaller.pages(), run.pages());
         assert_eq!(smaller.smaller().unwrap().order, 0);
         assert_eq!(smaller.smaller().unwrap().smaller(), None);
-    }
-
-    #[test]
-    fn e820_entries_are_twenty_bytes() {
-        let map = [
-            Region {
-                start: 0,
-                size: 0x1000,
-                kind: RegionKind::Ram,
-            },
-            Region {
-                start: 0x1_0000_0000,
-                size: 0x2000,
-                kind: RegionKind::Acpi,
-            },
-        ];
-        let bytes = e820_bytes(&map);
-        assert_eq!(bytes.len(), 40);
-        assert_eq!(bytes[20..28], 0x1_0000_0000u64.to_le_bytes());
-        assert_eq!(bytes[28..36], 0x2000u64.to_le_bytes());
-        assert_eq!(bytes[36..40], 3u32.to_le_bytes());
     }
 }

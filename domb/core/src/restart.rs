@@ -150,7 +150,11 @@ impl Supervisor {
         self.ends = self.ends.saturating_add(1);
         self.crashes = self.crashes.saturating_add(1);
         if self.crashes >= MOST_CRASHES {
-            return Decision::GiveUp { crashes: self.crashes };
+            let crashes = self.crashes;
+            // Whoever starts it again by hand gives it a new chance.
+            self.ends = 0;
+            self.crashes = 0;
+            return Decision::GiveUp { crashes };
         }
         Decision::Restart {
             after_ns: pause(self.ends),

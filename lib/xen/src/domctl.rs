@@ -196,14 +196,14 @@ impl Toolstack {
         if info.domain != domid.0 {
             return Ok(None);
         }
-        let shutdown = (info.flags & sys::XEN_DOMINF_shutdown != 0).then(|| {
+        let shutdown = (info.flags & sys::XEN_DOMINF_shutdown != 0).then_some(
             match (info.flags >> sys::XEN_DOMINF_shutdownshift) & sys::XEN_DOMINF_shutdownmask {
                 sys::SHUTDOWN_poweroff => ShutdownReason::Poweroff,
                 sys::SHUTDOWN_reboot => ShutdownReason::Reboot,
                 sys::SHUTDOWN_suspend => ShutdownReason::Suspend,
                 _ => ShutdownReason::Crash,
-            }
-        });
+            },
+        );
         Ok(Some(DomainInfo {
             domid,
             dying: info.flags & sys::XEN_DOMINF_dying != 0,

@@ -42,7 +42,7 @@ impl Port {
                 "EVTCHNOP_bind_interdomain",
                 sys::EVTCHNOP_bind_interdomain,
                 &mut argument,
-            )?
+            )?;
         };
         Ok(Self(argument.local_port))
     }

@@ -24,7 +24,7 @@ pub mod ring;
 pub mod sched;
 pub mod version;
 
-pub use error::{Errno, Error, Result};
+pub use error::{Errno, Error, Result, XenVersion};
 pub use hypervisor::{
     CpuPolicy, CpuidLeaf, CreateDomain, DomId, DomainInfo, DomainKind, GrantEntry, HostInfo, HvmParam, Hypervisor,
     Mapping, MemoryMapEntry, MsrEntry, PvContext, PvhContext, ShutdownReason, SystemPolicy,

@@ -179,7 +179,7 @@ pub unsafe fn install_window(base: usize, tables: Vec<u64>) {
             tables,
             used: vec![false; pages],
             next: 0,
-        })
+        });
     };
     WINDOW.busy.store(false, Ordering::Release);
 }

@@ -132,6 +132,24 @@ impl Session {
             .collect())
     }
 
+    /// domb's event log.
+    ///
+    /// # Errors
+    /// No answer comes, or it is not one of bytes.
+    pub fn event_log(&mut self) -> Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        for line in self.order("eventlog")? {
+            let digits = line
+                .strip_prefix("eventlog ")
+                .with_context(|| format!("not of an event log: {line}"))?;
+            for index in (0..digits.len()).step_by(2) {
+                let pair = digits.get(index..index + 2).context("half a byte in the event log")?;
+                bytes.push(u8::from_str_radix(pair, 16)?);
+            }
+        }
+        Ok(bytes)
+    }
+
     /// domb's log of the creations of a domain so far, the oldest first.
     ///
     /// # Errors

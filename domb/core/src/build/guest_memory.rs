@@ -41,6 +41,17 @@ impl<'a, H: Hypervisor> GuestMemory<'a, H> {
         })
     }
 
+    /// Copies `bytes` to a pseudo-physical address and clears the rest of the last page.
+    ///
+    /// # Errors
+    /// As [`Self::write`].
+    pub(crate) fn write_whole_pages(&mut self, address: u64, bytes: &[u8]) -> Result<(), BuildError> {
+        self.write(address, bytes)?;
+        let end = address.saturating_add(bytes.len() as u64);
+        let page = PAGE_SIZE as u64;
+        self.zero(end, (page - end % page) % page)
+    }
+
     /// Clears `count` bytes at a pseudo-physical address.
     ///
     /// # Errors

@@ -170,8 +170,10 @@ pub fn build<H: Hypervisor>(hypervisor: &mut H, plan: &Plan<'_>) -> Result<Built
         Err(error) => {
             let step = site.step;
             if let Some(domid) = site.domid {
-                // Nothing better can be done when Xen will not destroy what it just created.
-                let _ = site.hypervisor.destroy_domain(domid);
+                // Nothing better can be done when Xen will not destroy what it just created: its memory stays taken.
+                if let Err(problem) = site.hypervisor.destroy_domain(domid) {
+                    log::error!("half-built domain {domid} cannot be destroyed: {problem}");
+                }
             }
             Err(Failure { step, error })
         }

@@ -47,7 +47,7 @@ pub(super) fn build<H: Hypervisor>(site: &mut Site<'_, H>, kernel: &PvKernel<'_>
         )?;
     }
     if let Some(ramdisk) = layout.ramdisk {
-        memory.write(ramdisk.placement.pfn * PAGE_SIZE as u64, site.plan.ramdisk)?;
+        memory.write_whole_pages(ramdisk.placement.pfn * PAGE_SIZE as u64, site.plan.ramdisk)?;
     }
     drop(memory);
     site.times.copy_ns = site.lap();

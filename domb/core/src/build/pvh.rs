@@ -52,14 +52,15 @@ pub(super) fn build<H: Hypervisor>(site: &mut Site<'_, H>, kernel: &PvhKernel<'_
         )?;
     }
     if let Some(ramdisk) = layout.ramdisk {
-        memory.write(ramdisk.gpa, site.plan.ramdisk)?;
+        memory.write_whole_pages(ramdisk.gpa, site.plan.ramdisk)?;
     }
+    drop(memory);
     site.times.copy_ns = site.lap();
 
     site.step = Step::Tables;
     let mut memory = GuestMemory::new(site.hypervisor, domid, &frames);
-    memory.write(layout.boot_info_gpa.into(), &layout.boot_info)?;
-    memory.write(ACPI_GPA, &tables.bytes)?;
+    memory.write_whole_pages(layout.boot_info_gpa.into(), &layout.boot_info)?;
+    memory.write_whole_pages(ACPI_GPA, &tables.bytes)?;
     memory.write(LEGACY_RSDP_GPA, tables.rsdp())?;
     memory.zero(SpecialPage::FIRST_GFN * PAGE_SIZE, SpecialPage::COUNT * PAGE_SIZE)?;
     let identity: alloc::vec::Vec<u8> = identity_page_table()

@@ -249,7 +249,16 @@ impl<'b, H: Hypervisor, C: Consoles> Host<'b, H, C> {
     /// [`RequestError`]; it is also logged, with the domain's name.
     pub fn create(&mut self, name: &str) -> Result<DomId, RequestError> {
         let index = self.index(name)?;
-        self.start(index)
+        let waiting = match self.entries.get(index).map(|entry| &entry.state) {
+            Some(State::Waiting(when)) => Some(*when),
+            _ => None,
+        };
+        let result = self.start(index);
+        // A request in vain does not cancel the restart that is due anyway.
+        if let (Err(_), Some(when), Some(entry)) = (&result, waiting, self.entries.get_mut(index)) {
+            entry.state = State::Waiting(when);
+        }
+        result
     }
 
     /// Ends a domain at once.
@@ -343,15 +352,23 @@ impl<'b, H: Hypervisor, C: Consoles> Host<'b, H, C> {
             .min()
     }
 
-    /// Starts the domains whose time to be started again has come.
+    /// Starts the domains whose time to be started again has come, each after those that it needs. One whose need waits
+    /// itself waits for it.
     pub fn run_due(&mut self) {
         let now = (self.clock)();
-        for index in 0..self.entries.len() {
+        for index in self.manifest.start_order().0 {
             let due = self
                 .entries
                 .get(index)
                 .is_some_and(|entry| matches!(entry.state, State::Waiting(when) if when <= now));
-            if due && self.start(index).is_err() {
+            if !due {
+                continue;
+            }
+            if let Some(when) = self.need_waits(index) {
+                if let Some(entry) = self.entries.get_mut(index) {
+                    entry.state = State::Waiting(when);
+                }
+            } else if self.start(index).is_err() {
                 let decision = self
                     .entries
                     .get_mut(index)
@@ -359,6 +376,19 @@ impl<'b, H: Hypervisor, C: Consoles> Host<'b, H, C> {
                 self.after_end(index, decision.unwrap_or(Decision::Destroy));
             }
         }
+    }
+
+    /// Until when the domains that this one needs wait to be started again; none when none does.
+    fn need_waits(&self, index: usize) -> Option<u64> {
+        let needs = &self.manifest.domains.get(index)?.needs;
+        let waiting = needs.iter().filter_map(|need| {
+            let need = self.by_name.get(need)?;
+            match self.entries.get(*need)?.state {
+                State::Waiting(when) => Some(when),
+                _ => None,
+            }
+        });
+        waiting.max()
     }
 
     fn index(&self, name: &str) -> Result<usize, RequestError> {
@@ -458,7 +488,15 @@ impl<'b, H: Hypervisor, C: Consoles> Host<'b, H, C> {
     /// Takes a domain down.
     fn remove(&mut self, index: usize, domid: DomId) -> Result<(), RequestError> {
         self.consoles.detach(domid);
-        self.hypervisor.destroy_domain(domid)?;
+        match self.hypervisor.destroy_domain(domid) {
+            // Gone already: that is what was wanted.
+            Ok(())
+            | Err(xen::Error::Refused {
+                errno: xen::Errno::ESRCH,
+                ..
+            }) => {}
+            Err(problem) => return Err(problem.into()),
+        }
         if let Some(entry) = self.entries.get_mut(index) {
             entry.state = State::Off;
         }

@@ -30,7 +30,7 @@ mod cpu;
 mod error;
 mod special_page;
 
-pub use cpu::{InitialCpu, MTRR_DEFAULT_TYPE, Segment, VM86_TSS_BYTES, identity_page_table, vm86_tss_param};
+pub use cpu::{VM86_TSS_BYTES, identity_page_table, vm86_tss_param};
 pub use error::Error;
 pub use special_page::SpecialPage;
 
@@ -107,8 +107,6 @@ pub struct Layout {
     pub boot_info_gpa: u32,
     /// Start info, module list, memory map and command line in one piece; the rest of its last page is to be zero.
     pub boot_info: Vec<u8>,
-    /// Registers of the first vCPU.
-    pub initial_cpu: InitialCpu,
 }
 
 /// Hands out guest-physical addresses, from page boundaries on.
@@ -199,7 +197,6 @@ impl Layout {
         let boot_info = boot_info::bytes(gpa, ramdisk, &map, input.command_line, input.rsdp_gpa);
         // Low RAM ends below 4 GiB.
         let boot_info_gpa = u32::try_from(gpa).unwrap_or(u32::MAX);
-        let initial_cpu = InitialCpu::new(entry, boot_info_gpa);
         Ok(Self {
             nr_pages,
             low_end,
@@ -208,7 +205,6 @@ impl Layout {
             ramdisk,
             boot_info_gpa,
             boot_info,
-            initial_cpu,
         })
     }
 

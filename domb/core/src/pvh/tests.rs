@@ -350,31 +350,7 @@ fn special_pages_are_where_xens_tools_have_them() {
 }
 
 #[test]
-fn the_processor_starts_in_flat_protected_mode() {
-    let layout = Layout::new(&linux(0x8000)).unwrap();
-    let flat = |access_rights| Segment {
-        base: 0,
-        limit: u32::MAX,
-        access_rights,
-    };
-    assert_eq!(
-        layout.initial_cpu,
-        InitialCpu {
-            rip: 0x100_0420,
-            rbx: layout.boot_info_gpa.into(),
-            cr0: 0x11,
-            dr6: 0xffff_0ff0,
-            dr7: 0x400,
-            code: flat(0xc9b),
-            data: flat(0xc93),
-            task: Segment {
-                base: 0,
-                limit: 0x67,
-                access_rights: 0x8b
-            },
-        }
-    );
-    assert_eq!(MTRR_DEFAULT_TYPE, 0x806);
+fn the_real_mode_segment_is_named_by_address_and_length() {
     assert_eq!(vm86_tss_param(), 0x109_feff_a000);
 }
 

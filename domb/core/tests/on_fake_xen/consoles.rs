@@ -1,0 +1,67 @@
+//! A server of consoles: maps each ring and binds its port, as the real one does.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use domb_core::host::Consoles;
+use xen::{DomId, Errno, GRANT_RESERVED_CONSOLE, Hypervisor, PAGE_SIZE};
+
+use crate::fake_xen::{FakeMapping, FakeXen};
+
+struct Attached {
+    name: String,
+    _page: FakeMapping,
+    port: u32,
+}
+
+/// The server; clones are the same one.
+#[derive(Clone)]
+pub(crate) struct FakeConsoles {
+    xen: FakeXen,
+    attached: Rc<RefCell<BTreeMap<DomId, Attached>>>,
+}
+
+impl FakeConsoles {
+    pub(crate) fn new(xen: &FakeXen) -> Self {
+        Self {
+            xen: xen.clone(),
+            attached: Rc::default(),
+        }
+    }
+
+    /// The names of those whose console is served, by domain number.
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.attached.borrow().values().map(|it| it.name.clone()).collect()
+    }
+}
+
+impl Consoles for FakeConsoles {
+    fn attach(&mut self, name: &str, domid: DomId, frame: u64, port: u32) -> xen::Result<()> {
+        const OP: &str = "attach a console";
+        self.xen.machine_mut().call(OP)?;
+        let page = self.xen.map(domid, &[frame])?;
+        let mut machine = self.xen.machine_mut();
+        let grant = machine.domains[&domid].grants.get(&GRANT_RESERVED_CONSOLE).copied();
+        let right = grant.is_some_and(|grant| grant.frame == frame && grant.to == DomId::INITIAL);
+        let ring = machine.frame_of(domid, frame).map(|frame| *machine.page(frame));
+        if !right || ring != Some([0; PAGE_SIZE]) {
+            return Err(machine.violation(OP, Errno::EINVAL, format!("{name}: not granted, or not empty")));
+        }
+        let port = machine.bind(domid, port);
+        drop(machine);
+        let attached = Attached {
+            name: name.into(),
+            _page: page,
+            port: port?,
+        };
+        assert!(self.attached.borrow_mut().insert(domid, attached).is_none());
+        Ok(())
+    }
+
+    fn detach(&mut self, domid: DomId) {
+        if let Some(attached) = self.attached.borrow_mut().remove(&domid) {
+            self.xen.machine_mut().own_ports.remove(&attached.port);
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! Debian guests of both kinds, with few and many vCPUs, little and much memory, reach their user space and see what
+//! their configuration says; and each way in which they can end is followed by what their policy says.
+
+use anyhow::{Context, Result, ensure};
+use scenarios::{Guest, HostFile, Session};
+use testbed::XenVersion;
+
+/// Memory of the matrix in MiB, and what a Debian kernel needs on its command line to start with so little.
+const MEMORY: [(u64, &str); 3] = [
+    (64, " initcall_blacklist=tracer_init_tracefs,event_trace_init"),
+    (1024, ""),
+    (5120, ""),
+];
+/// A kernel keeps some memory for itself from the start: its image, page structures. `MemTotal` is without that.
+const KERNELS_SHARE_KIB: u64 = 40 << 10;
+const KERNELS_SHARE_PERCENT: u64 = 4;
+
+fn matrix(xen: XenVersion) -> Result<()> {
+    let mut host =
+        HostFile::new(&format!("linux-guests-{xen}"), &["sha256"])?.guest_images(&["cloud", "standard", "guest"])?;
+    let mut guests = Vec::new();
+    for kind in ["pvh", "pv"] {
+        for vcpus in [1, 4] {
+            for (memory, options) in MEMORY {
+                let mut guest = Guest::linux(&format!("{kind}-{vcpus}-{memory}"), kind, memory, vcpus, "idle");
+                guest.command_line.push_str(options);
+                guest.command_line.push_str(" quiet");
+                guests.push(guest);
+            }
+        }
+        // The other Debian kernel, and as many vCPUs as there can be.
+        let mut standard = Guest::linux(&format!("{kind}-standard"), kind, 256, 2, "idle");
+        standard.kernel = "standard";
+        guests.push(standard);
+        guests.push(Guest::linux(&format!("{kind}-64"), kind, 1024, 64, "idle"));
+    }
+    for guest in &guests {
+        host = host.domain(guest)?;
+    }
+    let mut session = host.boot(xen, |machine| machine.memory_mib(8192))?;
+    session.ready()?;
+    for guest in &guests {
+        check(&mut session, guest).with_context(|| format!("guest {}", guest.name))?;
+    }
+    session.reboot()
+}
+
+fn check(session: &mut Session, guest: &Guest) -> Result<()> {
+    session.order(&format!("create {}", guest.name))?;
+    let ready = session.wait(&format!(
+        r"^{0}\| GUEST-READY {0} nproc=(\d+) memtotal_kb=(\d+) guest_type=(\S+)",
+        guest.name
+    ))?;
+    ensure!(
+        ready.group(1) == Some(guest.vcpus.to_string().as_str()),
+        "nproc is {:?}",
+        ready.group(1)
+    );
+    ensure!(
+        ready.group(3).map(str::to_lowercase).as_deref() == Some(guest.kind),
+        "it is a {:?} guest",
+        ready.group(3)
+    );
+    let total: u64 = ready.group(2).unwrap_or_default().parse()?;
+    let given = guest.memory_mib << 10;
+    let least = given - given * KERNELS_SHARE_PERCENT / 100 - KERNELS_SHARE_KIB;
+    ensure!(
+        (least..=given).contains(&total),
+        "MemTotal is {total} KiB of {given} KiB"
+    );
+    session.order(&format!("destroy {}", guest.name))?;
+    Ok(())
+}
+
+#[test]
+fn guests_see_their_vcpus_and_memory_on_xen_4_17() -> Result<()> {
+    matrix(XenVersion::V4_17)
+}
+
+#[test]
+fn guests_see_their_vcpus_and_memory_on_xen_4_20() -> Result<()> {
+    matrix(XenVersion::V4_20)
+}
