@@ -170,7 +170,7 @@ fn take_memory(info: &sys::start_info, start_info: usize) -> Domain {
         heap::add(
             address(boot_end) * PAGE_SIZE,
             address(boot_end) * PAGE_SIZE + EARLY_HEAP,
-        )
+        );
     };
     let heap_start = boot_end + (EARLY_HEAP / PAGE_SIZE) as u64;
 

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::{Error, Result, places};
 
 /// The layout of the index; an index of another layout is made anew.
-pub(crate) const INDEX_LAYOUT: u32 = 1;
+pub(crate) const INDEX_LAYOUT: u32 = 2;
 
 /// A Xen that the testbed boots.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

@@ -18,20 +18,14 @@ pub struct Archive {
 impl Archive {
     /// Packages of `release`, from sources derived from the machine's own (`sources`, for release `own`). Keeps apt's state
     /// in `directory`. Fetches the lists of packages, whose signatures apt checks as always.
-    pub fn open(
-        directory: &Path,
-        sources: &[Source],
-        own: &Release,
-        release: &Release,
-        backports: bool,
-    ) -> Result<Self> {
+    pub fn open(directory: &Path, sources: &[Source], own: &Release, release: &Release) -> Result<Self> {
         let nothing = || {
             let name = own.name();
             Error::Setup(format!(
                 "no source of Debian {name} (component main) in the machine's apt configuration"
             ))
         };
-        let text = sources::derive(sources, own, release, backports).ok_or_else(nothing)?;
+        let text = sources::derive(sources, own, release).ok_or_else(nothing)?;
         for part in ["lists/partial", "cache/archives/partial", "packages"] {
             let path = directory.join(part);
             std::fs::create_dir_all(&path).map_err(Error::file("create", &path))?;
@@ -57,9 +51,9 @@ impl Archive {
         self.directory.join("derived.sources")
     }
 
-    /// The newest version of a package, from the release's backports where `backports` says so.
-    pub fn candidate(&self, package: &str, backports: bool) -> Result<String> {
-        let text = command::text_of(self.choosing("apt-cache", backports).args(["policy", package]))?;
+    /// The newest version of a package.
+    pub fn candidate(&self, package: &str) -> Result<String> {
+        let text = command::text_of(self.apt("apt-cache").args(["policy", package]))?;
         let found = text.lines().find_map(|line| line.trim().strip_prefix("Candidate: "));
         match found {
             Some(version) if version != "(none)" => Ok(version.to_owned()),
@@ -112,16 +106,6 @@ impl Archive {
             .arg(&self.configuration)
             .env("LC_ALL", "C.UTF-8")
             .env("DEBIAN_FRONTEND", "noninteractive");
-        command
-    }
-
-    fn choosing(&self, program: &str, backports: bool) -> Command {
-        let mut command = self.apt(program);
-        if backports {
-            command
-                .arg("-o")
-                .arg(format!("APT::Default-Release={}-backports", self.release.name()));
-        }
         command
     }
 }

@@ -64,17 +64,14 @@ impl Source {
 
     /// The same source for another release: each of its suites that is Debian's own for release `from` becomes that of
     /// release `to`. Nothing where it has no such suite (a third party's source).
-    fn for_release(&self, from: &Release, to: &Release, backports: bool) -> Option<Self> {
+    fn for_release(&self, from: &Release, to: &Release) -> Option<Self> {
         if !self.is_enabled() || !self.has("Types", "deb") || !self.has("Components", "main") {
             return None;
         }
         let mut suites = Vec::new();
         for suite in self.field("Suites").split_whitespace() {
             match suite.strip_prefix(from.name()) {
-                Some("") => {
-                    suites.push(to.name().to_owned());
-                    suites.extend(backports.then(|| format!("{}-backports", to.name())));
-                }
+                Some("") => suites.push(to.name().to_owned()),
                 Some(part @ ("-updates" | "-security")) => suites.push(format!("{}{part}", to.name())),
                 _ => {}
             }
@@ -184,12 +181,9 @@ fn stanzas(text: &str) -> Vec<Source> {
 
 /// A deb822 file with the sources of release `to`, derived from those of release `from`. Nothing where none of them is
 /// Debian's.
-pub(crate) fn derive(sources: &[Source], from: &Release, to: &Release, backports: bool) -> Option<String> {
+pub(crate) fn derive(sources: &[Source], from: &Release, to: &Release) -> Option<String> {
     let mut text = String::new();
-    for source in sources
-        .iter()
-        .filter_map(|source| source.for_release(from, to, backports))
-    {
+    for source in sources.iter().filter_map(|source| source.for_release(from, to)) {
         for (name, value) in &source.fields {
             let _ = writeln!(text, "{name}: {value}");
         }
@@ -202,13 +196,8 @@ pub(crate) fn derive(sources: &[Source], from: &Release, to: &Release, backports
 mod tests {
     use super::*;
 
-    fn derived(text: &str, backports: bool) -> Option<String> {
-        derive(
-            &stanzas(text),
-            &Release::new("bookworm"),
-            &Release::new("trixie"),
-            backports,
-        )
+    fn derived(text: &str) -> Option<String> {
+        derive(&stanzas(text), &Release::new("bookworm"), &Release::new("trixie"))
     }
 
     const DEB822: &str = "# comment\nTypes: deb deb-src\nURIs: http://mirror.test/debian\n\
@@ -217,7 +206,7 @@ mod tests {
 
     #[test]
     fn each_suite_of_debian_is_derived() {
-        let text = derived(DEB822, false).unwrap();
+        let text = derived(DEB822).unwrap();
         assert!(text.contains("Suites: trixie trixie-updates\n"), "{text}");
         assert!(text.contains("Suites: trixie-security\n"), "{text}");
         assert!(
@@ -228,28 +217,13 @@ mod tests {
     }
 
     #[test]
-    fn backports_come_from_the_main_suite() {
-        let text = derive(
-            &stanzas(DEB822),
-            &Release::new("bookworm"),
-            &Release::new("bookworm"),
-            true,
-        )
-        .unwrap();
-        assert!(
-            text.contains("Suites: bookworm bookworm-backports bookworm-updates\n"),
-            "{text}"
-        );
-    }
-
-    #[test]
     fn other_sources_are_left_out() {
         let source =
             |suite, more| format!("Types: deb\nURIs: http://third.test/\nSuites: {suite}\nComponents: main\n{more}");
-        assert_eq!(derived(&source("nodistro", ""), false), None);
-        assert_eq!(derived(&source("bookworm-pgdg", ""), false), None);
-        assert_eq!(derived(&source("bookworm", "Enabled: no\n"), false), None);
-        assert!(derived(&source("bookworm", ""), false).is_some());
+        assert_eq!(derived(&source("nodistro", "")), None);
+        assert_eq!(derived(&source("bookworm-pgdg", "")), None);
+        assert_eq!(derived(&source("bookworm", "Enabled: no\n")), None);
+        assert!(derived(&source("bookworm", "")).is_some());
     }
 
     #[test]
@@ -261,7 +235,7 @@ mod tests {
         assert_eq!(source.field("URIs"), "http://mirror.test/debian");
         assert!(
             source
-                .for_release(&Release::new("bookworm"), &Release::new("trixie"), false)
+                .for_release(&Release::new("bookworm"), &Release::new("trixie"))
                 .is_some()
         );
         assert_eq!(one_line("# deb http://mirror.test/debian bookworm main"), None);

@@ -30,7 +30,7 @@ pub fn root_image(assets: &Assets) -> Result<PathBuf> {
     let root = directory.join("root");
     remove(&root)?;
     setup::say("making the stock Dom0's root file system (a minute or two)");
-    let sources = setup::open_archive(&cache, RELEASE, false)?.sources();
+    let sources = setup::open_archive(&cache, RELEASE)?.sources();
     let mut mmdebstrap = command::as_root("mmdebstrap")?;
     mmdebstrap.args(["--quiet", "--variant=minbase", "--architectures=amd64"]);
     mmdebstrap.arg(format!("--include={PACKAGES}"));

@@ -1,0 +1,70 @@
+# Every target brings what it needs; a second run does no set-up again.
+#
+#   make demo             boots real Xen with domb in Dom0's place and shows what it builds (XEN=4.20 for the other Xen)
+#   make test             everything that is checked: format, lints, licences, unit tests, fuzz corpora, scenarios on Xen
+#   make bench            the same work by a stock Dom0 with xl and by domb, in one run
+#   make fuzz SECONDS=60  fuzzes every decoder for so long
+
+XEN ?= 4.17
+SECONDS ?= 60
+export XEN
+
+CARGO ?= cargo
+CACHE = $(or $(DOMB_CACHE),target/cache)
+DENY = $(CACHE)/cargo-tools/bin/cargo-deny
+
+.PHONY: help setup images demo test bench fuzz deny fmt clippy unit scenarios fuzz-replay clean
+
+help:
+	@sed -n 's/^#   \(make .*\)/\1/p' Makefile
+
+setup:
+	@./tests/setup
+
+images:
+	@echo "== bare-metal images"
+	@./build-images
+
+demo: setup images
+	@$(CARGO) run --quiet --release -p scenarios --bin demo
+
+bench: setup images
+	@$(CARGO) run --quiet --release -p scenarios --bin bench
+
+test: setup fmt clippy deny unit images fuzz-replay scenarios
+
+fmt:
+	@echo "== format"
+	@$(CARGO) fmt --all --check
+
+clippy:
+	@echo "== lints"
+	@$(CARGO) clippy --quiet --all-targets -- -D warnings
+	@./build-images clippy
+
+$(DENY):
+	@echo "== building cargo-deny (some minutes, once)"
+	@$(CARGO) install --quiet --locked --root $(CACHE)/cargo-tools cargo-deny
+
+deny: $(DENY)
+	@echo "== licences, bans, sources"
+	@$(DENY) --log-level error check licenses bans sources
+
+unit:
+	@echo "== unit tests"
+	@$(CARGO) test --workspace --exclude scenarios --exclude domb-image --exclude bare-guest --exclude stubdom
+
+fuzz-replay:
+	@echo "== fuzz targets: seeds and a short run each"
+	@./tests/fuzz replay
+
+fuzz:
+	@./tests/fuzz run $(SECONDS)
+
+# One machine at a time: it takes both processors.
+scenarios: setup images
+	@echo "== scenarios on real Xen"
+	@$(CARGO) test --release -p scenarios -- --test-threads=1 --nocapture
+
+clean:
+	@$(CARGO) clean
