@@ -18,7 +18,9 @@ use xen::ring::CONSOLE_OUT;
 /// Bytes that a domain may print at once before it has to wait for its turn.
 const BURST: u64 = 256 << 10;
 /// Bytes that a domain may print in a second on average. More waits in its ring, and then in the domain.
-const BYTES_PER_SECOND: u64 = 64 << 10;
+const BYTES_PER_SECOND: u64 = 8 << 10;
+/// What an event counts for that brings no output, in bytes.
+const EVENT_COST: u64 = 16;
 const SECOND_NS: u64 = 1_000_000_000;
 
 /// The consoles that are served.
@@ -41,6 +43,8 @@ struct Output {
     allowance: u64,
     /// System time of the last look.
     looked: u64,
+    /// It was said that the ring's indices cannot be. Once is enough: the domain can bring it about as often as it likes.
+    complained: bool,
 }
 
 impl Consoles for Relays {
@@ -52,6 +56,7 @@ impl Consoles for Relays {
             lines: Lines::default(),
             allowance: BURST,
             looked: time::now(),
+            complained: false,
         };
         let relay = Rc::new(Relay {
             name: name.into(),
@@ -65,8 +70,8 @@ impl Consoles for Relays {
 
     fn detach(&mut self, domid: DomId) {
         if let Some(relay) = self.active.remove(&domid) {
-            // Its last words, then nothing of it stays mapped.
-            while relay.pass_on(u64::MAX) > 0 {}
+            // Its last words, one ring of them at most: it may still run and write on. Then nothing of it stays mapped.
+            relay.pass_on(u64::MAX);
             let mut output = relay.output.borrow_mut();
             output.lines.finish(|line| print(&relay.name, line));
             output.page = None;
@@ -85,7 +90,8 @@ impl Relay {
             let passed = if allowance == 0 { 0 } else { self.pass_on(allowance) };
             {
                 let mut output = self.output.borrow_mut();
-                output.allowance = output.allowance.saturating_sub(passed);
+                // An event without output costs as well, or a domain could keep the builder busy with them.
+                output.allowance = output.allowance.saturating_sub(passed.max(EVENT_COST));
             }
             if allowance == 0 {
                 time::sleep(SECOND_NS / 4).await;
@@ -116,7 +122,12 @@ impl Relay {
         let mut output = self.output.borrow_mut();
         let mut buffer = [0; 2048];
         let room = usize::try_from(limit).unwrap_or(buffer.len()).min(buffer.len());
-        let Output { page, lines, .. } = &mut *output;
+        let Output {
+            page,
+            lines,
+            complained,
+            ..
+        } = &mut *output;
         let Some(page) = page.as_ref().map(ForeignPages::shared_page) else {
             return 0;
         };
@@ -124,7 +135,9 @@ impl Relay {
         let count = match CONSOLE_OUT.read(page, buffer) {
             Ok(count) => count,
             Err(problem) => {
-                log::warn!("console of {}: {problem}", self.name);
+                if !core::mem::replace(complained, true) {
+                    log::warn!("console of {}: {problem}", self.name);
+                }
                 CONSOLE_OUT.resynchronise(page);
                 0
             }
