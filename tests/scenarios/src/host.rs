@@ -148,9 +148,9 @@ impl HostFile {
     /// # Errors
     /// Set-up was not done.
     pub fn guest_images(self, names: &[&str]) -> Result<Self> {
-        let ramdisk = self.directory.join("guest.cpio");
+        let ramdisk = self.directory.join("guest.cpio.gz");
         if names.contains(&"guest") {
-            Initramfs::guest(&self.assets)?.write(&ramdisk)?;
+            Initramfs::guest(&self.assets)?.write_gzip(&ramdisk)?;
         }
         let cloud = self.assets.kernel(KernelFlavour::Cloud)?.image.clone();
         let standard = self.assets.kernel(KernelFlavour::Standard)?.image.clone();

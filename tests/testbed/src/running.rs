@@ -58,9 +58,10 @@ impl Running {
             limit,
             alone,
         } = start;
+        // The logs of the run before stay until this one begins.
+        let turn = if alone { Some(turn()?) } else { None };
         let log = create(&directory.join("console.log"))?;
         let own_log = create(&directory.join("qemu.log"))?;
-        let turn = if alone { Some(turn()?) } else { None };
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(own_log);
         let console = Console::new(Instant::now());
         let (sender, receiver) = mpsc::channel();

@@ -16,9 +16,13 @@ use crate::assets::{Assets, Kernel, KernelFlavour, Qemu, XenVersion};
 use crate::debian::{self, Archive, Release};
 use crate::{Error, Result, command, places};
 
-/// Installed on the host: QEMU, headers and libclang for bindgen, module tools, file system tools.
-pub const HOST_PACKAGES: [&str; 6] = [
+/// Installed on the host: QEMU; headers and libclang for bindgen; a C++ compiler for libFuzzer; tools for modules and file
+/// systems; and the stock readers of what domb writes, ACPI tables and event logs.
+pub const HOST_PACKAGES: [&str; 9] = [
     "qemu-system-x86",
+    "g++",
+    "acpica-tools",
+    "tpm2-tools",
     "libxen-dev",
     "libclang-dev",
     "kmod",

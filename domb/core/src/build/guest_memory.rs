@@ -52,6 +52,16 @@ impl<'a, H: Hypervisor> GuestMemory<'a, H> {
         self.zero(end, (page - end % page) % page)
     }
 
+    /// Copies a segment of an executable and clears what it has in memory beyond its file.
+    ///
+    /// # Errors
+    /// As [`Self::write`].
+    pub(crate) fn load(&mut self, address: u64, data: &[u8], memory_size: u64) -> Result<(), BuildError> {
+        self.write(address, data)?;
+        let copied = data.len() as u64;
+        self.zero(address.saturating_add(copied), memory_size.saturating_sub(copied))
+    }
+
     /// Clears `count` bytes at a pseudo-physical address.
     ///
     /// # Errors

@@ -39,12 +39,7 @@ pub(super) fn build<H: Hypervisor>(site: &mut Site<'_, H>, kernel: &PvKernel<'_>
     site.step = Step::Copy;
     let mut memory = GuestMemory::new(site.hypervisor, domid, &frames);
     for segment in &kernel.segments {
-        memory.write(segment.physical, segment.data)?;
-        let copied = segment.data.len() as u64;
-        memory.zero(
-            segment.physical.saturating_add(copied),
-            segment.memory_size.saturating_sub(copied),
-        )?;
+        memory.load(segment.physical, segment.data, segment.memory_size)?;
     }
     if let Some(ramdisk) = layout.ramdisk {
         memory.write_whole_pages(ramdisk.placement.pfn * PAGE_SIZE as u64, site.plan.ramdisk)?;

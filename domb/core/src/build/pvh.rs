@@ -44,12 +44,7 @@ pub(super) fn build<H: Hypervisor>(site: &mut Site<'_, H>, kernel: &PvhKernel<'_
     site.step = Step::Copy;
     let mut memory = GuestMemory::new(site.hypervisor, domid, &frames);
     for segment in &kernel.segments {
-        memory.write(segment.address, segment.data)?;
-        let copied = segment.data.len() as u64;
-        memory.zero(
-            segment.address.saturating_add(copied),
-            segment.memory_size.saturating_sub(copied),
-        )?;
+        memory.load(segment.address, segment.data, segment.memory_size)?;
     }
     if let Some(ramdisk) = layout.ramdisk {
         memory.write_whole_pages(ramdisk.gpa, site.plan.ramdisk)?;

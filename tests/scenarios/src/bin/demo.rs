@@ -210,8 +210,45 @@ fn compare(
             }
         }
     }
-    std::fs::write(testbed::workspace().join("target/demo/eventlog.bin"), &log)?;
+    let path = testbed::workspace().join("target/demo/eventlog.bin");
+    std::fs::write(&path, &log)?;
+    ensure!(
+        read_by_tpm2_tools(&path)? == pcrs,
+        "tpm2_eventlog replays the log to other PCR values"
+    );
+    say("tpm2_eventlog reads the log and replays it to the same PCR values");
     Ok((measurements, pcrs))
+}
+
+/// The PCR values that tpm2-tools replay a log to.
+fn read_by_tpm2_tools(log: &Path) -> Result<BTreeMap<String, BTreeMap<u32, String>>> {
+    let output = std::process::Command::new("tpm2_eventlog")
+        .arg(log)
+        .output()
+        .context("tpm2_eventlog")?;
+    ensure!(
+        output.status.success(),
+        "tpm2_eventlog: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let text = String::from_utf8(output.stdout)?;
+    let (_, pcrs) = text.split_once("\npcrs:\n").context("tpm2_eventlog prints no PCRs")?;
+    let mut values: BTreeMap<String, BTreeMap<u32, String>> = BTreeMap::new();
+    let mut bank = String::new();
+    for line in pcrs.lines() {
+        match line.split_once(':') {
+            Some((name, "")) => bank = name.trim().into(),
+            Some((number, value)) => {
+                let value = value.trim().trim_start_matches("0x").to_lowercase();
+                values
+                    .entry(bank.clone())
+                    .or_default()
+                    .insert(number.trim().parse()?, value);
+            }
+            None => {}
+        }
+    }
+    Ok(values)
 }
 
 fn guests(

@@ -27,6 +27,16 @@ destroy() { # what name
 	xl destroy "$2" >/tmp/xl.log 2>&1 && echo "BENCH $1 $(since "$start")"
 }
 
+# seen TEXT FILE: waits until the file has the text. A read of nothing is a pause that starts no program.
+seen() {
+	[ -p /run/nothing ] || mkfifo /run/nothing
+	for _ in $(seq 600); do
+		grep -qs "$1" "$2" && return
+		read -r -t 0.2 <>/run/nothing
+	done
+	return 1
+}
+
 case $1 in
 tiny)
 	for n in $(seq "$2"); do create tiny-create /bench/tiny.cfg "tiny$n" || break; done
@@ -35,10 +45,14 @@ tiny)
 guest)
 	for n in $(seq "$3"); do
 		start=$EPOCHREALTIME
+		log=/var/log/xen/console/guest-$2.log
+		rm -f "$log"
 		create "$2-create" "/bench/$2.cfg" "$2" || break
-		# The console is a terminal to xl: it gets one.
-		if timeout 120 script -qfec "xl console $2" /dev/null </dev/null | grep -q -m 1 GUEST-READY; then
+		if seen GUEST-READY "$log"; then
 			echo "BENCH $2-ready $(since "$start")"
+		else
+			echo "BENCH-ERROR $2-ready: $(tail -n 3 "$log" 2>&1 | tr '\n' ' ')"
+			break
 		fi
 		destroy "$2-destroy" "$2"
 	done

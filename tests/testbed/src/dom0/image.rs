@@ -6,7 +6,7 @@ use super::disk;
 use crate::{Assets, Error, KernelFlavour, Result, command, places, setup};
 
 /// Changes when an image made before would not do any more.
-const LAYOUT: u32 = 1;
+const LAYOUT: u32 = 2;
 const RELEASE: &str = "bookworm";
 const SIZE_MIB: u32 = 3072;
 const PACKAGES: &str = "systemd-sysv,udev,dbus,kmod,procps,iproute2,xen-utils-4.17,xenstore-utils";
@@ -54,11 +54,12 @@ pub fn root_image(assets: &Assets) -> Result<PathBuf> {
 }
 
 /// Shell lines that run with the new root as `$1`.
-fn customize() -> [&'static str; 4] {
+fn customize() -> [&'static str; 5] {
     [
         "chroot \"$1\" passwd -q -d root",
         "echo dom0 >\"$1/etc/hostname\"",
-        "mkdir \"$1/bench\"",
+        "mkdir -p \"$1/bench\" \"$1/var/log/xen/console\"",
+        "echo 'XENCONSOLED_ARGS=--log=guest' >>\"$1/etc/default/xen\"",
         "printf '/dev/vda / ext4 defaults 0 1\\n/dev/vdb /bench ext4 ro 0 0\\n' >\"$1/etc/fstab\"",
     ]
 }
