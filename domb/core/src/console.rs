@@ -41,15 +41,15 @@ impl Lines {
                     Escape::None
                 }
                 (_, b'\r') => Escape::None,
-                (_, b'\t' | 0x20..=0x7e | 0x80..) => {
+                (_, other) => {
                     if self.line.len() >= MAX_LINE {
                         self.flush(&mut line);
                     }
-                    self.line.push(if byte == b'\t' { b' ' } else { byte });
-                    Escape::None
-                }
-                (_, _) => {
-                    self.line.push(b'?');
+                    self.line.push(match other {
+                        b'\t' => b' ',
+                        0x20..=0x7e | 0x80.. => other,
+                        _ => b'?',
+                    });
                     Escape::None
                 }
             };
@@ -103,6 +103,9 @@ mod tests {
     #[test]
     fn a_line_without_an_end_is_cut() {
         let out = lines(&[&[b'a'; 3 * MAX_LINE]]);
+        assert_eq!(out.len(), 3);
+        assert!(out.iter().all(|line| line.len() == MAX_LINE));
+        let out = lines(&[&[7; 3 * MAX_LINE]]);
         assert_eq!(out.len(), 3);
         assert!(out.iter().all(|line| line.len() == MAX_LINE));
     }

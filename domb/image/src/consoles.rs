@@ -16,7 +16,7 @@ use xen::mmu::{ForeignPages, FrameOf};
 use xen::ring::CONSOLE_OUT;
 
 /// Bytes that a domain may print at once before it has to wait for its turn.
-const BURST: u64 = 256 << 10;
+const BURST: i64 = 256 << 10;
 /// Bytes that a domain may print in a second on average. More waits in its ring, and then in the domain.
 const BYTES_PER_SECOND: u64 = 8 << 10;
 /// What an event counts for that brings no output, in bytes.
@@ -39,8 +39,8 @@ struct Output {
     /// The ring; none when the domain is going.
     page: Option<ForeignPages>,
     lines: Lines,
-    /// Bytes that may be printed at once now.
-    allowance: u64,
+    /// Bytes that may be printed now; less than zero when more came out than was allowed.
+    allowance: i64,
     /// System time of the last look.
     looked: u64,
     /// It was said that the ring's indices cannot be. Once is enough: the domain can bring it about as often as it likes.
@@ -71,9 +71,11 @@ impl Consoles for Relays {
     fn detach(&mut self, domid: DomId) {
         if let Some(relay) = self.active.remove(&domid) {
             // Its last words, one ring of them at most: it may still run and write on. Then nothing of it stays mapped.
-            relay.pass_on(u64::MAX);
+            relay.pass_on();
             let mut output = relay.output.borrow_mut();
-            output.lines.finish(|line| print(&relay.name, line));
+            output.lines.finish(|line| {
+                print(&relay.name, line);
+            });
             output.page = None;
             relay.events.wake();
         }
@@ -86,16 +88,20 @@ impl Relay {
             if self.output.borrow().page.is_none() {
                 return;
             }
-            let allowance = self.refill();
-            let passed = if allowance == 0 { 0 } else { self.pass_on(allowance) };
+            if self.refill() <= 0 {
+                // Its events are held back, too: they would keep the builder busy.
+                self.events.mask();
+                time::sleep(SECOND_NS / 4).await;
+                // It cannot fail for a port of our own.
+                let _ = self.events.port().unmask();
+                continue;
+            }
+            let (passed, cost) = self.pass_on();
             {
                 let mut output = self.output.borrow_mut();
-                // An event without output costs as well, or a domain could keep the builder busy with them.
-                output.allowance = output.allowance.saturating_sub(passed.max(EVENT_COST));
+                output.allowance = output.allowance.saturating_sub_unsigned(cost.max(EVENT_COST));
             }
-            if allowance == 0 {
-                time::sleep(SECOND_NS / 4).await;
-            } else if passed == 0 {
+            if passed == 0 {
                 self.events.next().await;
             } else {
                 executor::yield_now().await;
@@ -103,13 +109,13 @@ impl Relay {
         }
     }
 
-    /// What may be printed now.
-    fn refill(&self) -> u64 {
+    /// What may be printed now; zero or less: nothing.
+    fn refill(&self) -> i64 {
         let mut output = self.output.borrow_mut();
         let now = time::now();
         let earned =
             u128::from(now.saturating_sub(output.looked)) * u128::from(BYTES_PER_SECOND) / u128::from(SECOND_NS);
-        let earned = u64::try_from(earned).unwrap_or(BURST);
+        let earned = i64::try_from(earned).unwrap_or(BURST);
         if earned > 0 {
             output.looked = now;
             output.allowance = output.allowance.saturating_add(earned).min(BURST);
@@ -117,22 +123,20 @@ impl Relay {
         output.allowance
     }
 
-    /// Passes on what is in the ring, up to `limit` bytes; how many.
-    fn pass_on(&self, limit: u64) -> u64 {
+    /// Passes on what is in the ring, a ring full at most: how many bytes came, and how many were printed for them.
+    fn pass_on(&self) -> (usize, u64) {
         let mut output = self.output.borrow_mut();
         let mut buffer = [0; 2048];
-        let room = usize::try_from(limit).unwrap_or(buffer.len()).min(buffer.len());
         let Output {
             page,
             lines,
             complained,
             ..
         } = &mut *output;
-        let Some(page) = page.as_ref().map(ForeignPages::shared_page) else {
-            return 0;
+        let Some(page) = page.as_ref().and_then(ForeignPages::shared_page) else {
+            return (0, 0);
         };
-        let buffer = buffer.get_mut(..room).unwrap_or_default();
-        let count = match CONSOLE_OUT.read(page, buffer) {
+        let count = match CONSOLE_OUT.read(page, &mut buffer) {
             Ok(count) => count,
             Err(problem) => {
                 if !core::mem::replace(complained, true) {
@@ -142,15 +146,21 @@ impl Relay {
                 0
             }
         };
-        lines.push(buffer.get(..count).unwrap_or_default(), |line| print(&self.name, line));
+        let mut printed = 0;
+        lines.push(buffer.get(..count).unwrap_or_default(), |line| {
+            printed += print(&self.name, line);
+        });
         if count > 0 {
             // The domain may wait for room. When it is gone, so is its need.
             let _ = self.events.port().notify();
         }
-        count as u64
+        (count, printed.max(count as u64))
     }
 }
 
-fn print(name: &str, line: &str) {
-    console::write(format!("{name}| {line}\n").as_bytes());
+/// Prints a line; its bytes.
+fn print(name: &str, line: &str) -> u64 {
+    let text = format!("{name}| {line}\n");
+    console::write(text.as_bytes());
+    text.len() as u64
 }

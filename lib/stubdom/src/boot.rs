@@ -182,30 +182,8 @@ fn take_memory(info: &sys::start_info, start_info: usize) -> Domain {
     let kept = kept_pages(pages, boot_end, &ramdisk, wanted);
     let given_back = give_back(&day, kept..pages);
     let tables = page_tables::frames_needed(kept);
-    let (heap_ranges, tables_first) = {
-        // The tables take the top of memory, which is free in either arrangement, unless the ramdisk lies there.
-        let top = if ramdisk.end == kept && !ramdisk.is_empty() {
-            ramdisk.start
-        } else {
-            kept
-        };
-        let first = top
-            .checked_sub(tables)
-            .filter(|&first| first >= heap_start)
-            .expect("memory for the page tables");
-        let after_ramdisk = if ramdisk.start >= boot_end {
-            ramdisk.end
-        } else {
-            heap_start
-        };
-        let before = heap_start..if ramdisk.start >= boot_end {
-            ramdisk.start.min(first)
-        } else {
-            first
-        };
-        let behind = after_ramdisk.max(before.end)..first;
-        ([before, behind], first)
-    };
+    let (heap_ranges, tables_first) =
+        free_runs(boot_end, heap_start, &ramdisk, kept, tables).expect("memory for the page tables");
     // SAFETY: called once; the frames are neither part of what Xen left nor of the heap.
     unsafe { page_tables::install(&day, kept, tables_first) };
     for range in heap_ranges {
@@ -229,6 +207,30 @@ fn take_memory(info: &sys::start_info, start_info: usize) -> Domain {
     }
 }
 
+/// What is free of the pages from `heap_start` to `kept`, before and behind the ramdisk, once the page tables took the
+/// end of the last run that has room for them; and the first page of the tables.
+fn free_runs(
+    boot_end: u64,
+    heap_start: u64,
+    ramdisk: &Range<u64>,
+    kept: u64,
+    tables: u64,
+) -> Option<([Range<u64>; 2], u64)> {
+    let (before_end, behind) = if ramdisk.start >= boot_end {
+        (ramdisk.start, ramdisk.end..kept)
+    } else {
+        (kept, kept..kept)
+    };
+    let mut free = [heap_start..before_end, behind];
+    let run = free
+        .iter_mut()
+        .rev()
+        .find(|run| run.end.saturating_sub(run.start) >= tables)?;
+    run.end -= tables;
+    let first = run.end;
+    Some((free, first))
+}
+
 /// How many pages, from the first on, this domain keeps so that `wanted` are free beside what Xen put there.
 fn kept_pages(pages: u64, boot_end: u64, ramdisk: &Range<u64>, wanted: u64) -> u64 {
     let floor = if ramdisk.start >= boot_end {
@@ -241,19 +243,31 @@ fn kept_pages(pages: u64, boot_end: u64, ramdisk: &Range<u64>, wanted: u64) -> u
     kept.max(ramdisk.end).min(pages)
 }
 
-/// Gives pages back to Xen; how many.
+/// Gives pages back to Xen; how many. They are cleared first: Xen scrubs neither what it gives its initial domain nor
+/// what a living domain gives back, and the next domain must not find what a former one left.
 fn give_back(day: &StartOfDay, range: Range<u64>) -> u64 {
+    let scratch = layout::scratch_page();
+    let writable = mmu::pte::PRESENT | mmu::pte::WRITE | mmu::pte::ACCESSED | mmu::pte::DIRTY | mmu::pte::NO_EXECUTE;
     let mut given = 0;
     let mut batch = [0u64; 256];
     let mut page = range.start;
+    // Xen's first tables end somewhere; behind that nothing is mapped.
+    let mut mapped = true;
     while page < range.end {
         let mut count = 0;
         for (slot, page) in batch.iter_mut().zip(page..range.end) {
-            // SAFETY: nothing of Rust is there. Fails where Xen's first tables do not reach, which is as good.
-            let _ = unsafe { mmu::update_va_mapping(address(page) * PAGE_SIZE, 0) };
-            *slot = day.machine_frame(page);
+            let frame = day.machine_frame(page);
+            // SAFETY: the scratch page is the linker script's, used only here; nothing of Rust is in the frame.
+            unsafe {
+                mmu::update_va_mapping(scratch, (frame << 12) | writable).expect("Xen maps the scratch page");
+                core::ptr::write_bytes(scratch as *mut u8, 0, PAGE_SIZE);
+                mapped = mapped && mmu::update_va_mapping(address(page) * PAGE_SIZE, 0).is_ok();
+            }
+            *slot = frame;
             count += 1;
         }
+        // SAFETY: as above. The last frame must not stay mapped.
+        unsafe { mmu::update_va_mapping(scratch, 0).expect("Xen unmaps the scratch page") };
         if memory::decrease_reservation(batch.get_mut(..count).unwrap_or_default()).is_err() {
             break;
         }

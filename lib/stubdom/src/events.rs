@@ -48,6 +48,15 @@ impl Events {
         &self.port
     }
 
+    /// Holds events of this port back until its `unmask`, which delivers one that came meanwhile.
+    pub fn mask(&self) {
+        let port = self.port.number();
+        let bitmap = layout::shared_info() + core::mem::offset_of!(sys::shared_info, evtchn_mask);
+        // SAFETY: as in `dispatch`; Xen's two-level ports are below 4096, so the word is one of 64.
+        let word = unsafe { AtomicU64::from_ptr((bitmap as *mut u64).add((port / 64 % 64) as usize)) };
+        word.fetch_or(1 << (port % 64), Ordering::SeqCst);
+    }
+
     /// Wakes who waits here, as an event would.
     pub fn wake(&self) {
         if let Some(waiting) = PORTS.borrow().get_mut(&self.port.number()) {
@@ -86,6 +95,13 @@ pub(crate) fn pending() -> bool {
     unsafe { AtomicU8::from_ptr(vcpu_word(core::mem::offset_of!(sys::vcpu_info, evtchn_upcall_pending))) }
         .load(Ordering::Acquire)
         != 0
+}
+
+/// Masks events again after the domain blocked. Xen did so if it delivered one; it need not have.
+pub(crate) fn hold_back() {
+    // SAFETY: as in `pending`.
+    unsafe { AtomicU8::from_ptr(vcpu_word(core::mem::offset_of!(sys::vcpu_info, evtchn_upcall_mask))) }
+        .store(1, Ordering::Release);
 }
 
 /// Takes all pending events and wakes who waits for them.

@@ -80,6 +80,11 @@ pub(crate) fn run(mut main: MainFuture) -> Exit {
     }
     TASKS.borrow().ready.push_back(MAIN);
     loop {
+        // A task that is always ready must not keep events and timers from the others.
+        if events::pending() {
+            events::dispatch();
+        }
+        time::run_due();
         let next = TASKS.borrow().ready.pop_front();
         let Some(id) = next else {
             wait();
@@ -109,6 +114,7 @@ fn wait() {
         // Xen takes zero for "no timer". A refusal cannot be mended here: the next event still wakes us.
         let _ = sched::set_timer(deadline.unwrap_or(0));
         let _ = sched::block();
+        events::hold_back();
     }
     events::dispatch();
     time::run_due();

@@ -1,9 +1,9 @@
 //! Xen's system time (nanoseconds since the hypervisor started) and waiting for it.
 
 use alloc::collections::BTreeMap;
-use core::arch::x86_64::_rdtsc;
+use core::arch::x86_64::{_mm_lfence, _rdtsc};
 use core::future::poll_fn;
-use core::sync::atomic::{Ordering, fence};
+use core::sync::atomic::{AtomicU64, Ordering, fence};
 use core::task::{Poll, Waker};
 
 use xen_sys as sys;
@@ -16,13 +16,16 @@ static TIMERS: Global<Timers> = Global::new(Timers {
     next: 0,
 });
 
+/// The latest time given out: it never goes back.
+static LAST: AtomicU64 = AtomicU64::new(0);
+
 struct Timers {
     /// By time and order of arrival.
     waiting: BTreeMap<(u64, u64), Waker>,
     next: u64,
 }
 
-/// Nanoseconds since the hypervisor started.
+/// Nanoseconds since the hypervisor started. Never goes back.
 #[must_use]
 pub fn now() -> u64 {
     let time = (layout::shared_info() + core::mem::offset_of!(sys::vcpu_info, time)) as *const sys::vcpu_time_info;
@@ -33,21 +36,27 @@ pub fn now() -> u64 {
             fence(Ordering::Acquire);
             (before, time.read_volatile())
         };
+        // SAFETY: LFENCE and RDTSC read a counter, after what was read before. Between the two looks at the version: it
+        // changes when this vCPU moves to another processor, whose counter may lie behind.
+        let counter = unsafe {
+            _mm_lfence();
+            _rdtsc()
+        };
         fence(Ordering::Acquire);
         // SAFETY: as above.
         let after = unsafe { (&raw const (*time).version).read_volatile() };
         if before & 1 != 0 || before != after {
             continue;
         }
-        // SAFETY: RDTSC reads a counter.
-        let passed = unsafe { _rdtsc() }.wrapping_sub(copy.tsc_timestamp);
+        let passed = counter.saturating_sub(copy.tsc_timestamp);
         let shifted = if copy.tsc_shift < 0 {
             passed >> copy.tsc_shift.unsigned_abs().min(63)
         } else {
             passed << copy.tsc_shift.unsigned_abs().min(63)
         };
         let ns = (u128::from(shifted) * u128::from(copy.tsc_to_system_mul)) >> 32;
-        return copy.system_time.wrapping_add(u64::try_from(ns).unwrap_or(0));
+        let now = copy.system_time.wrapping_add(u64::try_from(ns).unwrap_or(0));
+        return LAST.fetch_max(now, Ordering::Relaxed).max(now);
     }
 }
 

@@ -237,6 +237,13 @@ impl ForeignPages {
     /// # Errors
     /// No room in the window, or Xen refuses one of the frames: nothing is mapped then.
     pub fn map(domid: DomId, frames: &[u64], of: FrameOf) -> Result<Self> {
+        if frames.is_empty() || domid >= DomId::SELF || domid == DomId::INITIAL {
+            // Of its own memory a domain has references, which a mapping would alias.
+            return Err(Error::OutOfRange {
+                what: "domain of a foreign mapping",
+                value: u64::from(domid.0),
+            });
+        }
         let (first, base) = with_window(|window| {
             let first = window.take(frames.len())?;
             Ok((first, window.base + first * PAGE_SIZE))
@@ -318,11 +325,11 @@ impl ForeignPages {
         }
     }
 
-    /// The mapped page as a page shared with its owner.
+    /// The first mapped page as a page shared with its owner; none when nothing is shown.
     #[must_use]
-    pub fn shared_page(&self) -> crate::ring::SharedPage<'_> {
-        // SAFETY: the first page of the run is mapped for as long as `self` lives.
-        unsafe { crate::ring::SharedPage::new(self.base as *mut u8) }
+    pub fn shared_page(&self) -> Option<crate::ring::SharedPage<'_>> {
+        // SAFETY: the first page of the run is mapped for as long as `self` is borrowed.
+        (self.shown > 0).then(|| unsafe { crate::ring::SharedPage::new(self.base as *mut u8) })
     }
 }
 

@@ -10,13 +10,11 @@ const FRUGAL: &str = " initcall_blacklist=tracer_init_tracefs,event_trace_init a
                       cgroup_disable=memory dhash_entries=1024 ihash_entries=1024 thash_entries=256 uhash_entries=256 \
                       log_buf_len=64k";
 /// vCPUs, memory in MiB, and more for the command line.
-const MATRIX: [(u16, u64, &str); 5] = [
-    (1, 64, FRUGAL),
-    (1, 1024, ""),
-    (4, 1024, ""),
-    (4, 5120, ""),
-    (64, 2048, ""),
-];
+const MATRIX: [(u16, u64, &str); 4] = [(1, 64, FRUGAL), (1, 1024, ""), (4, 1024, ""), (4, 5120, "")];
+/// As many vCPUs as there can be. Emulation on two processors is too slow to let all of them run; the kernel is told to
+/// start only the first ones and says how many it found.
+const MOST_VCPUS: u16 = 64;
+const STARTED_OF_MOST: u16 = 2;
 /// A kernel keeps some memory for itself from the start: its image, page structures. `MemTotal` is without that.
 const KERNELS_SHARE_KIB: u64 = 40 << 10;
 const KERNELS_SHARE_PERCENT: u64 = 4;
@@ -32,6 +30,9 @@ fn matrix(xen: XenVersion) -> Result<()> {
             guest.command_line.push_str(" quiet");
             guests.push(guest);
         }
+        let mut most = Guest::linux(&format!("{kind}-most"), kind, 1024, MOST_VCPUS, "idle");
+        most.command_line.push_str(&format!(" maxcpus={STARTED_OF_MOST}"));
+        guests.push(most);
         // The other Debian kernel.
         let mut standard = Guest::linux(&format!("{kind}-standard"), kind, 256, 2, "idle");
         standard.kernel = "standard";
@@ -55,8 +56,14 @@ fn check(session: &mut Session, guest: &Guest) -> Result<()> {
         guest.name
     ))?;
     ensure!(ready.group(1).is_some(), "it ended: {}", ready.line.text);
+    let online = if guest.vcpus == MOST_VCPUS {
+        session.wait(&format!(r"^{}\| .*Allowing {MOST_VCPUS} CPUs", guest.name))?;
+        STARTED_OF_MOST
+    } else {
+        guest.vcpus
+    };
     ensure!(
-        ready.group(1) == Some(guest.vcpus.to_string().as_str()),
+        ready.group(1) == Some(online.to_string().as_str()),
         "nproc is {:?}",
         ready.group(1)
     );

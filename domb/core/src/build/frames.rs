@@ -10,6 +10,9 @@ use crate::memory_map::Extents;
 /// The largest extent that is asked for: 1 GiB for PVH; machine memory of a PV domain gains nothing above 2 MiB.
 pub(crate) const LARGEST_PVH: u32 = 18;
 pub(crate) const LARGEST_PV: u32 = 9;
+/// The most runs that are noted: 3 MiB of the builder's own memory. Only a machine whose free memory is in single pages
+/// makes a domain of more.
+const MOST_RUNS: usize = 128 << 10;
 /// Extents asked for at once.
 const BATCH: u64 = 512;
 
@@ -56,7 +59,7 @@ impl Frames {
                         page,
                         count: run.pages_each(),
                         frame,
-                    });
+                    })?;
                 }
                 rest = run.after(done as u64);
                 if let Some(error) = failure {
@@ -69,16 +72,20 @@ impl Frames {
     }
 
     /// Notes a run, in the order of pages, whatever the order in which memory was allocated.
-    fn push(&mut self, run: Run) {
+    fn push(&mut self, run: Run) -> Result<(), BuildError> {
         let at = self.0.partition_point(|other| other.page < run.page);
         if let Some(before) = at.checked_sub(1).and_then(|before| self.0.get_mut(before))
             && before.page + before.count == run.page
             && before.frame + before.count == run.frame
         {
             before.count += run.count;
-            return;
+            return Ok(());
+        }
+        if self.0.len() >= MOST_RUNS {
+            return Err(BuildError::Fragmented { runs: self.0.len() });
         }
         self.0.insert(at, run);
+        Ok(())
     }
 
     /// The frame of a page.
@@ -96,36 +103,46 @@ mod tests {
     #[test]
     fn runs_that_follow_each_other_become_one_and_pages_are_found() {
         let mut frames = Frames::default();
-        frames.push(Run {
-            page: 0,
-            count: 512,
-            frame: 1000,
-        });
-        frames.push(Run {
-            page: 512,
-            count: 512,
-            frame: 1512,
-        });
-        frames.push(Run {
-            page: 1024,
-            count: 1,
-            frame: 7,
-        });
+        frames
+            .push(Run {
+                page: 0,
+                count: 512,
+                frame: 1000,
+            })
+            .unwrap();
+        frames
+            .push(Run {
+                page: 512,
+                count: 512,
+                frame: 1512,
+            })
+            .unwrap();
+        frames
+            .push(Run {
+                page: 1024,
+                count: 1,
+                frame: 7,
+            })
+            .unwrap();
         assert_eq!(frames.0.len(), 2);
         assert_eq!(frames.frame(0), Some(1000));
         assert_eq!(frames.frame(1023), Some(2023));
         assert_eq!(frames.frame(1024), Some(7));
         assert_eq!(frames.frame(1025), None);
-        frames.push(Run {
-            page: 5000,
-            count: 8,
-            frame: 5000,
-        });
-        frames.push(Run {
-            page: 3000,
-            count: 8,
-            frame: 3000,
-        });
+        frames
+            .push(Run {
+                page: 5000,
+                count: 8,
+                frame: 5000,
+            })
+            .unwrap();
+        frames
+            .push(Run {
+                page: 3000,
+                count: 8,
+                frame: 3000,
+            })
+            .unwrap();
         assert_eq!(frames.frame(5001), Some(5001));
         assert_eq!(frames.frame(3007), Some(3007));
         assert_eq!(frames.frame(4999), None);

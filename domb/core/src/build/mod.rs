@@ -96,6 +96,12 @@ pub enum BuildError {
         /// What Xen can give.
         free_kib: u64,
     },
+    /// Free memory is in too many pieces.
+    #[error("the machine's free memory is fragmented: more than {runs} pieces for one domain")]
+    Fragmented {
+        /// Pieces taken.
+        runs: usize,
+    },
     /// The machine cannot run such a domain.
     #[error("this machine has no hardware virtualisation, which type = \"pvh\" needs; use type = \"pv\"")]
     NoHardwareVirtualisation,

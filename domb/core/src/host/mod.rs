@@ -479,7 +479,10 @@ impl<'b, H: Hypervisor, C: Consoles> Host<'b, H, C> {
             Console::None => Ok(()),
         };
         if let Err(problem) = attached.and_then(|()| self.hypervisor.unpause(built.domid)) {
-            self.remove(index, built.domid)?;
+            if let Err(left) = self.remove(index, built.domid) {
+                error!("domain {} cannot be destroyed: {left}", domain.name);
+                self.keep(index, built.domid, End::Crash);
+            }
             return Err(problem.into());
         }
         Ok(())
@@ -514,16 +517,22 @@ impl<'b, H: Hypervisor, C: Consoles> Host<'b, H, C> {
             self.name(index)
         );
         if decision == Decision::Preserve {
-            if let Some(entry) = self.entries.get_mut(index) {
-                entry.state = State::Preserved(domid, end);
-            }
+            self.keep(index, domid, end);
             return;
         }
         if let Err(problem) = self.remove(index, domid) {
             error!("domain {} cannot be destroyed: {problem}", self.name(index));
+            self.keep(index, domid, end);
             return;
         }
         self.after_end(index, decision);
+    }
+
+    /// Notes a domain that stays in Xen after its end: the operator can destroy it.
+    fn keep(&mut self, index: usize, domid: DomId, end: End) {
+        if let Some(entry) = self.entries.get_mut(index) {
+            entry.state = State::Preserved(domid, end);
+        }
     }
 
     /// Notes what is to become of a domain that is gone.

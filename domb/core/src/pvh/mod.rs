@@ -180,7 +180,7 @@ impl Layout {
         }
         let mut space = Space {
             behind_kernel: kernel_end..low_end,
-            before_kernel: MIB..kernel_start,
+            before_kernel: MIB..kernel_start / PAGE_SIZE * PAGE_SIZE,
         };
         let mut ramdisk = None;
         if input.ramdisk_bytes > 0 {

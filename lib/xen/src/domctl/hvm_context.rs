@@ -59,7 +59,7 @@ fn boot_cpu(context: &PvhContext) -> Vec<u8> {
     };
     cpu.rip = u64::from(context.entry);
     cpu.rbx = u64::from(context.start_info);
-    // SAFETY: a C structure of numbers; all of it was zeroed by `default` before the fields were set, padding included.
+    // SAFETY: a C structure of numbers without padding: save.h spells its padding out as fields.
     unsafe { core::slice::from_raw_parts((&raw const cpu).cast::<u8>(), size_of::<sys::hvm_hw_cpu>()) }.to_vec()
 }
 
