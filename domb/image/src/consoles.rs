@@ -12,7 +12,7 @@ use stubdom::events::Events;
 use stubdom::{console, executor, time};
 use xen::DomId;
 use xen::event_channel::Port;
-use xen::mmu::{ForeignPages, FrameOf};
+use xen::grant_table::GrantedPage;
 use xen::ring::CONSOLE_OUT;
 
 /// Bytes that a domain may print at once before it has to wait for its turn.
@@ -37,7 +37,7 @@ struct Relay {
 
 struct Output {
     /// The ring; none when the domain is going.
-    page: Option<ForeignPages>,
+    page: Option<GrantedPage>,
     lines: Lines,
     /// Bytes that may be printed now; less than zero when more came out than was allowed.
     allowance: i64,
@@ -48,8 +48,9 @@ struct Output {
 }
 
 impl Consoles for Relays {
-    fn attach(&mut self, name: &str, domid: DomId, frame: u64, port: u32) -> xen::Result<()> {
-        let page = ForeignPages::map(domid, &[frame], FrameOf::Domain)?;
+    fn attach(&mut self, name: &str, domid: DomId, port: u32) -> xen::Result<()> {
+        // By the grant that the domain was built with, as any other server would.
+        let page = GrantedPage::map(domid, xen::GRANT_RESERVED_CONSOLE)?;
         let events = Events::listen(Port::bind_interdomain(domid, port)?);
         let output = Output {
             page: Some(page),
@@ -133,7 +134,7 @@ impl Relay {
             complained,
             ..
         } = &mut *output;
-        let Some(page) = page.as_ref().and_then(ForeignPages::shared_page) else {
+        let Some(page) = page.as_ref().and_then(GrantedPage::shared_page) else {
             return (0, 0);
         };
         let count = match CONSOLE_OUT.read(page, &mut buffer) {

@@ -16,6 +16,7 @@ pub mod console_io;
 pub mod domctl;
 mod error;
 pub mod event_channel;
+pub mod grant_table;
 pub mod hypercall;
 mod hypervisor;
 pub mod memory;

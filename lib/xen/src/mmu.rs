@@ -214,9 +214,49 @@ impl Window {
         Ok(first)
     }
 
+    fn give_back(&mut self, first: usize, pages: usize) {
+        if let Some(run) = self.used.get_mut(first..first + pages) {
+            run.fill(false);
+        }
+        self.next = self.next.min(first);
+    }
+
     fn entry_address(&self, page: usize) -> u64 {
         let per_table = PAGE_SIZE / 8;
         self.tables.get(page / per_table).copied().unwrap_or(0) + (page % per_table * 8) as u64
+    }
+}
+
+/// One page of the window, for whoever enters a mapping there by other means than a page-table update.
+#[derive(Debug)]
+pub(crate) struct WindowPage {
+    index: usize,
+    address: usize,
+}
+
+impl WindowPage {
+    pub(crate) fn take() -> Result<Self> {
+        with_window(|window| {
+            let index = window.take(1)?;
+            Ok(Self {
+                index,
+                address: window.base + index * PAGE_SIZE,
+            })
+        })
+    }
+
+    pub(crate) fn address(&self) -> usize {
+        self.address
+    }
+}
+
+impl Drop for WindowPage {
+    fn drop(&mut self) {
+        // The window is busy only within a call of this module, never across one.
+        let _ = with_window(|window| {
+            window.give_back(self.index, 1);
+            Ok(())
+        });
     }
 }
 
@@ -368,10 +408,7 @@ impl Drop for ForeignPages {
             return;
         }
         let _ = with_window(|window| {
-            if let Some(run) = window.used.get_mut(self.first..self.first + self.room) {
-                run.fill(false);
-            }
-            window.next = window.next.min(self.first);
+            window.give_back(self.first, self.room);
             Ok(())
         });
     }

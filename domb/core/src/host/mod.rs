@@ -23,11 +23,12 @@ pub use images::{ImageError, Images};
 
 /// Serves the consoles of domains.
 pub trait Consoles {
-    /// Starts to relay the console of a domain that was just built: its ring page and the port in the domain.
+    /// Starts to relay the console of a domain that was just built: its ring is granted as `GNTTAB_RESERVED_CONSOLE`,
+    /// `port` is the one in the domain.
     ///
     /// # Errors
     /// Xen refuses to map the page or bind the port.
-    fn attach(&mut self, name: &str, domid: DomId, frame: u64, port: u32) -> xen::Result<()>;
+    fn attach(&mut self, name: &str, domid: DomId, port: u32) -> xen::Result<()>;
 
     /// Ends that, and lets go of everything of the domain: before it is destroyed.
     fn detach(&mut self, domid: DomId);
@@ -473,9 +474,9 @@ impl<'b, H: Hypervisor, C: Consoles> Host<'b, H, C> {
 
     /// Attaches the console and lets the domain run; destroys it when that fails.
     fn run(&mut self, index: usize, domain: &Domain, built: &Built) -> Result<(), RequestError> {
-        let (frame, port) = built.console;
+        let (_, port) = built.console;
         let attached = match domain.console {
-            Console::Log => self.consoles.attach(&domain.name, built.domid, frame, port),
+            Console::Log => self.consoles.attach(&domain.name, built.domid, port),
             Console::None => Ok(()),
         };
         if let Err(problem) = attached.and_then(|()| self.hypervisor.unpause(built.domid)) {

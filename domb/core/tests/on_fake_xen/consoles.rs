@@ -37,16 +37,24 @@ impl FakeConsoles {
 }
 
 impl Consoles for FakeConsoles {
-    fn attach(&mut self, name: &str, domid: DomId, frame: u64, port: u32) -> xen::Result<()> {
+    fn attach(&mut self, name: &str, domid: DomId, port: u32) -> xen::Result<()> {
         const OP: &str = "attach a console";
         self.xen.machine_mut().call(OP)?;
-        let page = self.xen.map(domid, &[frame])?;
+        let grant = self.xen.machine().domains[&domid]
+            .grants
+            .get(&GRANT_RESERVED_CONSOLE)
+            .copied();
+        let Some(grant) = grant.filter(|grant| grant.to == DomId::INITIAL) else {
+            return Err(self
+                .xen
+                .machine_mut()
+                .violation(OP, Errno::EINVAL, format!("{name}: not granted")));
+        };
+        let page = self.xen.map(domid, &[grant.frame])?;
         let mut machine = self.xen.machine_mut();
-        let grant = machine.domains[&domid].grants.get(&GRANT_RESERVED_CONSOLE).copied();
-        let right = grant.is_some_and(|grant| grant.frame == frame && grant.to == DomId::INITIAL);
-        let ring = machine.frame_of(domid, frame).map(|frame| *machine.page(frame));
-        if !right || ring != Some([0; PAGE_SIZE]) {
-            return Err(machine.violation(OP, Errno::EINVAL, format!("{name}: not granted, or not empty")));
+        let ring = machine.frame_of(domid, grant.frame).map(|frame| *machine.page(frame));
+        if ring != Some([0; PAGE_SIZE]) {
+            return Err(machine.violation(OP, Errno::EINVAL, format!("{name}: not empty")));
         }
         let port = machine.bind(domid, port);
         drop(machine);
