@@ -44,7 +44,7 @@ clippy:
 
 $(DENY):
 	@echo "== building cargo-deny (some minutes, once)"
-	@$(CARGO) install --quiet --locked --root $(CACHE)/cargo-tools cargo-deny
+	@$(CARGO) install --quiet --locked --debug --root $(CACHE)/cargo-tools cargo-deny
 
 deny: $(DENY)
 	@echo "== licences, bans, sources"
