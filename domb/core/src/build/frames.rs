@@ -10,9 +10,10 @@ use crate::memory_map::Extents;
 /// The largest extent that is asked for: 1 GiB for PVH; machine memory of a PV domain gains nothing above 2 MiB.
 pub(crate) const LARGEST_PVH: u32 = 18;
 pub(crate) const LARGEST_PV: u32 = 9;
-/// The most runs that are noted: 3 MiB of the builder's own memory. Only a machine whose free memory is in single pages
-/// makes a domain of more.
-const MOST_RUNS: usize = 128 << 10;
+/// Runs for which memory is reserved at a time, and the most that are noted: 14 MiB of the builder's own memory, which
+/// is a domain of 4.5 GiB in single pages on a machine that has nothing larger free.
+const MORE_RUNS: usize = 128 << 10;
+const MOST_RUNS: usize = 9 * MORE_RUNS;
 /// Extents asked for at once.
 const BATCH: u64 = 512;
 
@@ -20,11 +21,28 @@ const BATCH: u64 = 512;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Run {
     /// First page in the domain.
-    page: u64,
+    page: u32,
     /// Pages.
-    count: u64,
+    count: u32,
     /// Frame of the first page, as Xen names it for this domain.
-    frame: u64,
+    frame: u32,
+}
+
+impl Run {
+    /// A run, if it lies within the 16 TiB that grant table entries can name, too.
+    fn new(page: u64, count: u64, frame: u64) -> Result<Self, BuildError> {
+        let narrow = |value: u64| {
+            u32::try_from(value).map_err(|_| BuildError::Address {
+                address: value.saturating_mul(4096),
+                count: 4096,
+            })
+        };
+        Ok(Self {
+            page: narrow(page)?,
+            count: narrow(count)?,
+            frame: narrow(frame)?,
+        })
+    }
 }
 
 /// The pages of a domain and their frames: machine frames for PV, guest frames for PVH.
@@ -55,11 +73,7 @@ impl Frames {
                     Err(error) => return Err(error.into()),
                 };
                 for (&page, &frame) in wanted.iter().zip(&got).take(done) {
-                    self.push(Run {
-                        page,
-                        count: run.pages_each(),
-                        frame,
-                    })?;
+                    self.push(Run::new(page, run.pages_each(), frame)?)?;
                 }
                 rest = run.after(done as u64);
                 if let Some(error) = failure {
@@ -75,14 +89,22 @@ impl Frames {
     fn push(&mut self, run: Run) -> Result<(), BuildError> {
         let at = self.0.partition_point(|other| other.page < run.page);
         if let Some(before) = at.checked_sub(1).and_then(|before| self.0.get_mut(before))
-            && before.page + before.count == run.page
-            && before.frame + before.count == run.frame
+            && before.page.checked_add(before.count) == Some(run.page)
+            && before.frame.checked_add(before.count) == Some(run.frame)
         {
-            before.count += run.count;
+            before.count = before.count.saturating_add(run.count);
             return Ok(());
         }
-        if self.0.len() >= MOST_RUNS {
-            return Err(BuildError::Fragmented { runs: self.0.len() });
+        let runs = self.0.len();
+        if runs == self.0.capacity() && runs > 0 {
+            // By steps, not by doubling: the old list and the new one are both there for a moment.
+            let more = if runs < MORE_RUNS { runs } else { MORE_RUNS };
+            self.0
+                .try_reserve_exact(more)
+                .map_err(|_| BuildError::Fragmented { runs })?;
+        }
+        if runs >= MOST_RUNS {
+            return Err(BuildError::Fragmented { runs });
         }
         self.0.insert(at, run);
         Ok(())
@@ -90,9 +112,11 @@ impl Frames {
 
     /// The frame of a page.
     pub(crate) fn frame(&self, page: u64) -> Option<u64> {
-        let index = self.0.partition_point(|run| run.page + run.count <= page);
+        let page = u32::try_from(page).ok()?;
+        let index = self.0.partition_point(|run| run.page <= page).checked_sub(1)?;
         let run = self.0.get(index)?;
-        (run.page <= page).then(|| run.frame + (page - run.page))
+        let offset = page - run.page;
+        (offset < run.count).then(|| u64::from(run.frame) + u64::from(offset))
     }
 }
 

@@ -5,15 +5,16 @@
 
 mod images;
 mod report;
+mod supervision;
 
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use log::{error, info, warn};
+use log::{error, info};
 use manifest::{Console, Domain, Manifest};
 use measure::{Digests, EventLog, Record, record};
-use xen::{DomId, Hypervisor, ShutdownReason};
+use xen::{DomId, Hypervisor};
 
 use crate::build::{self, Built, Failure, Plan, Times};
 use crate::bundle::Bundle;
@@ -92,6 +93,8 @@ pub enum State {
     Paused(DomId),
     /// Ended and kept for someone to look at.
     Preserved(DomId, End),
+    /// Ended, but Xen did not destroy it: tried again when Xen next says that something happened.
+    Ending(DomId, Decision),
     /// To be started again at a system time, in nanoseconds.
     Waiting(u64),
 }
@@ -101,7 +104,9 @@ impl State {
     #[must_use]
     pub fn domid(&self) -> Option<DomId> {
         match self {
-            Self::Running(domid) | Self::Paused(domid) | Self::Preserved(domid, _) => Some(*domid),
+            Self::Running(domid) | Self::Paused(domid) | Self::Preserved(domid, _) | Self::Ending(domid, _) => {
+                Some(*domid)
+            }
             _ => None,
         }
     }
@@ -317,81 +322,6 @@ impl<'b, H: Hypervisor, C: Consoles> Host<'b, H, C> {
         }
     }
 
-    /// Looks for domains that ended, and does with each what its policy says.
-    pub fn domain_exception(&mut self) {
-        for index in 0..self.entries.len() {
-            let Some(domid) = self.running(index) else { continue };
-            let end = match self.hypervisor.domain_info(domid) {
-                Ok(Some(info)) => match info.shutdown {
-                    Some(ShutdownReason::Poweroff) => End::Poweroff,
-                    Some(ShutdownReason::Reboot) => End::Reboot,
-                    Some(ShutdownReason::Crash) => End::Crash,
-                    // Nobody here asked it to suspend, and nobody would resume it.
-                    Some(ShutdownReason::Suspend) => End::Crash,
-                    None if info.dying => End::Crash,
-                    None => continue,
-                },
-                Ok(None) => End::Crash,
-                Err(problem) => {
-                    error!("domain {}: {problem}", self.name(index));
-                    continue;
-                }
-            };
-            self.ended(index, domid, end);
-        }
-    }
-
-    /// When [`Host::run_due`] has something to do next, in nanoseconds of system time.
-    #[must_use]
-    pub fn next_due(&self) -> Option<u64> {
-        self.entries
-            .iter()
-            .filter_map(|entry| match entry.state {
-                State::Waiting(when) => Some(when),
-                _ => None,
-            })
-            .min()
-    }
-
-    /// Starts the domains whose time to be started again has come, each after those that it needs. One whose need waits
-    /// itself waits for it.
-    pub fn run_due(&mut self) {
-        let now = (self.clock)();
-        for index in self.manifest.start_order().0 {
-            let due = self
-                .entries
-                .get(index)
-                .is_some_and(|entry| matches!(entry.state, State::Waiting(when) if when <= now));
-            if !due {
-                continue;
-            }
-            if let Some(when) = self.need_waits(index) {
-                if let Some(entry) = self.entries.get_mut(index) {
-                    entry.state = State::Waiting(when);
-                }
-            } else if self.start(index).is_err() {
-                let decision = self
-                    .entries
-                    .get_mut(index)
-                    .map(|entry| entry.supervisor.rebuild_failed());
-                self.after_end(index, decision.unwrap_or(Decision::Destroy));
-            }
-        }
-    }
-
-    /// Until when the domains that this one needs wait to be started again; none when none does.
-    fn need_waits(&self, index: usize) -> Option<u64> {
-        let needs = &self.manifest.domains.get(index)?.needs;
-        let waiting = needs.iter().filter_map(|need| {
-            let need = self.by_name.get(need)?;
-            match self.entries.get(*need)?.state {
-                State::Waiting(when) => Some(when),
-                _ => None,
-            }
-        });
-        waiting.max()
-    }
-
     fn index(&self, name: &str) -> Result<usize, RequestError> {
         self.by_name.get(name).copied().ok_or(RequestError::Unknown)
     }
@@ -428,7 +358,7 @@ impl<'b, H: Hypervisor, C: Consoles> Host<'b, H, C> {
         let entry = self.entries.get(index).ok_or(RequestError::Unknown)?;
         match &entry.state {
             State::Refused(problem) => return Err(RequestError::Refused(problem.clone())),
-            State::Running(domid) | State::Paused(domid) | State::Preserved(domid, _) => {
+            State::Running(domid) | State::Paused(domid) | State::Preserved(domid, _) | State::Ending(domid, _) => {
                 return Err(RequestError::Running(*domid));
             }
             State::Off | State::Failed(_) | State::Waiting(_) => {}
@@ -505,54 +435,6 @@ impl<'b, H: Hypervisor, C: Consoles> Host<'b, H, C> {
             entry.state = State::Off;
         }
         Ok(())
-    }
-
-    fn ended(&mut self, index: usize, domid: DomId, end: End) {
-        let now = (self.clock)();
-        let Some(entry) = self.entries.get_mut(index) else {
-            return;
-        };
-        let decision = entry.supervisor.ended(end, now);
-        info!(
-            "domain {} ended domid={domid} reason={end}: {decision}",
-            self.name(index)
-        );
-        if decision == Decision::Preserve {
-            self.keep(index, domid, end);
-            return;
-        }
-        if let Err(problem) = self.remove(index, domid) {
-            error!("domain {} cannot be destroyed: {problem}", self.name(index));
-            self.keep(index, domid, end);
-            return;
-        }
-        self.after_end(index, decision);
-    }
-
-    /// Notes a domain that stays in Xen after its end: the operator can destroy it.
-    fn keep(&mut self, index: usize, domid: DomId, end: End) {
-        if let Some(entry) = self.entries.get_mut(index) {
-            entry.state = State::Preserved(domid, end);
-        }
-    }
-
-    /// Notes what is to become of a domain that is gone.
-    fn after_end(&mut self, index: usize, decision: Decision) {
-        match decision {
-            Decision::Restart { after_ns } => {
-                let when = (self.clock)().saturating_add(after_ns);
-                if let Some(entry) = self.entries.get_mut(index) {
-                    entry.state = State::Waiting(when);
-                }
-            }
-            Decision::GiveUp { crashes } => {
-                warn!(
-                    "domain {} crashed {crashes} times in a row: not started again",
-                    self.name(index)
-                );
-            }
-            Decision::Destroy | Decision::Preserve => {}
-        }
     }
 
     /// Puts what a domain is started from into the event log, once a boot: from the bundle it is always the same.

@@ -56,6 +56,7 @@ impl<H: Hypervisor, C: Consoles> Host<'_, H, C> {
                 State::Running(_) => "running".into(),
                 State::Paused(_) => "paused".into(),
                 State::Preserved(_, end) => format!("preserved (after {end})"),
+                State::Ending(..) => "ending".into(),
                 State::Waiting(_) => "waiting to restart".into(),
             };
             let mut line = format!("domain={} type={}", domain.name, domain.kind);

@@ -1,0 +1,143 @@
+//! What happens when a domain ends, and when its time to be started again has come.
+
+use log::{error, info, warn};
+use xen::{DomId, Hypervisor, ShutdownReason};
+
+use super::{Consoles, Host, State};
+use crate::restart::{Decision, End};
+
+impl<H: Hypervisor, C: Consoles> Host<'_, H, C> {
+    /// Looks for domains that ended, and does with each what its policy says.
+    pub fn domain_exception(&mut self) {
+        for index in 0..self.entries.len() {
+            if let Some(State::Ending(domid, decision)) = self.entries.get(index).map(|entry| entry.state.clone()) {
+                self.take_down(index, domid, decision);
+                continue;
+            }
+            let Some(domid) = self.running(index) else { continue };
+            let end = match self.hypervisor.domain_info(domid) {
+                Ok(Some(info)) => match info.shutdown {
+                    Some(ShutdownReason::Poweroff) => End::Poweroff,
+                    Some(ShutdownReason::Reboot) => End::Reboot,
+                    Some(ShutdownReason::Crash) => End::Crash,
+                    // Nobody here asked it to suspend, and nobody would resume it.
+                    Some(ShutdownReason::Suspend) => End::Crash,
+                    None if info.dying => End::Crash,
+                    None => continue,
+                },
+                Ok(None) => End::Crash,
+                Err(problem) => {
+                    error!("domain {}: {problem}", self.name(index));
+                    continue;
+                }
+            };
+            self.ended(index, domid, end);
+        }
+    }
+
+    /// When [`Host::run_due`] has something to do next, in nanoseconds of system time.
+    #[must_use]
+    pub fn next_due(&self) -> Option<u64> {
+        self.entries
+            .iter()
+            .filter_map(|entry| match entry.state {
+                State::Waiting(when) => Some(when),
+                _ => None,
+            })
+            .min()
+    }
+
+    /// Starts the domains whose time to be started again has come, each after those that it needs. One whose need waits
+    /// itself waits for it.
+    pub fn run_due(&mut self) {
+        let now = (self.clock)();
+        for index in self.manifest.start_order().0 {
+            let due = self
+                .entries
+                .get(index)
+                .is_some_and(|entry| matches!(entry.state, State::Waiting(when) if when <= now));
+            if !due {
+                continue;
+            }
+            if let Some(when) = self.need_waits(index) {
+                if let Some(entry) = self.entries.get_mut(index) {
+                    entry.state = State::Waiting(when);
+                }
+            } else if self.start(index).is_err() {
+                let decision = self
+                    .entries
+                    .get_mut(index)
+                    .map(|entry| entry.supervisor.rebuild_failed());
+                self.after_end(index, decision.unwrap_or(Decision::Destroy));
+            }
+        }
+    }
+
+    /// Until when the domains that this one needs wait to be started again; none when none does.
+    fn need_waits(&self, index: usize) -> Option<u64> {
+        let needs = &self.manifest.domains.get(index)?.needs;
+        let waiting = needs.iter().filter_map(|need| {
+            let need = self.by_name.get(need)?;
+            match self.entries.get(*need)?.state {
+                State::Waiting(when) => Some(when),
+                _ => None,
+            }
+        });
+        waiting.max()
+    }
+
+    fn ended(&mut self, index: usize, domid: DomId, end: End) {
+        let now = (self.clock)();
+        let Some(entry) = self.entries.get_mut(index) else {
+            return;
+        };
+        let decision = entry.supervisor.ended(end, now);
+        info!(
+            "domain {} ended domid={domid} reason={end}: {decision}",
+            self.name(index)
+        );
+        if decision == Decision::Preserve {
+            self.keep(index, domid, end);
+            return;
+        }
+        self.take_down(index, domid, decision);
+    }
+
+    /// Destroys a domain that ended, and notes what is to become of it.
+    fn take_down(&mut self, index: usize, domid: DomId, decision: Decision) {
+        if let Err(problem) = self.remove(index, domid) {
+            error!("domain {} cannot be destroyed: {problem}", self.name(index));
+            if let Some(entry) = self.entries.get_mut(index) {
+                entry.state = State::Ending(domid, decision);
+            }
+            return;
+        }
+        self.after_end(index, decision);
+    }
+
+    /// Notes a domain that stays in Xen after its end: the operator can destroy it.
+    pub(super) fn keep(&mut self, index: usize, domid: DomId, end: End) {
+        if let Some(entry) = self.entries.get_mut(index) {
+            entry.state = State::Preserved(domid, end);
+        }
+    }
+
+    /// Notes what is to become of a domain that is gone.
+    pub(super) fn after_end(&mut self, index: usize, decision: Decision) {
+        match decision {
+            Decision::Restart { after_ns } => {
+                let when = (self.clock)().saturating_add(after_ns);
+                if let Some(entry) = self.entries.get_mut(index) {
+                    entry.state = State::Waiting(when);
+                }
+            }
+            Decision::GiveUp { crashes } => {
+                warn!(
+                    "domain {} crashed {crashes} times in a row: not started again",
+                    self.name(index)
+                );
+            }
+            Decision::Destroy | Decision::Preserve => {}
+        }
+    }
+}
