@@ -20,6 +20,7 @@
     clippy::pedantic,
     clippy::undocumented_unsafe_blocks
 )]
+#[rustfmt::skip]
 mod generated;
 
 mod interface_version;
