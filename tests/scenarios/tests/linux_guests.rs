@@ -16,7 +16,7 @@ const MATRIX: [(u16, u64, &str); 4] = [(1, 64, FRUGAL), (1, 1024, ""), (4, 1024,
 const MOST_VCPUS: u16 = 64;
 const STARTED_OF_MOST: u16 = 2;
 /// A kernel keeps some memory for itself from the start: its image, page structures. `MemTotal` is without that.
-const KERNELS_SHARE_KIB: u64 = 40 << 10;
+const KERNELS_SHARE_KIB: u64 = 52 << 10;
 const KERNELS_SHARE_PERCENT: u64 = 4;
 
 fn matrix(xen: XenVersion) -> Result<()> {
