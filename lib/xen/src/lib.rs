@@ -23,6 +23,7 @@ pub mod memory;
 pub mod mmu;
 pub mod ring;
 pub mod sched;
+pub mod store;
 pub mod version;
 
 pub use error::{Errno, Error, Result, XenVersion};

@@ -27,14 +27,14 @@ impl SharedPage<'_> {
     }
 
     /// Reads a 32-bit field once, and nothing after it earlier.
-    fn load(self, offset: usize) -> u32 {
+    pub(crate) fn load(self, offset: usize) -> u32 {
         debug_assert!(offset.is_multiple_of(4) && offset + 4 <= PAGE_SIZE);
         // SAFETY: within the page and aligned; an atomic access is sound whatever the other side does.
         unsafe { AtomicU32::from_ptr(self.address.add(offset).cast()) }.load(Ordering::Acquire)
     }
 
     /// Writes a 32-bit field, after all that was written before.
-    fn store(self, offset: usize, value: u32) {
+    pub(crate) fn store(self, offset: usize, value: u32) {
         debug_assert!(offset.is_multiple_of(4) && offset + 4 <= PAGE_SIZE);
         // SAFETY: as in `load`.
         unsafe { AtomicU32::from_ptr(self.address.add(offset).cast()) }.store(value, Ordering::Release);
@@ -140,6 +140,78 @@ impl ByteRing {
         }
         page.store(self.producer, producer.wrapping_add(put));
         Ok(put as usize)
+    }
+
+    /// Copies what is there from `skip` bytes behind the first on, and leaves it there; the number of bytes.
+    ///
+    /// # Errors
+    /// [`BadIndex`]: nothing was copied.
+    pub fn peek(self, page: SharedPage<'_>, skip: usize, buffer: &mut [u8]) -> Result<usize, BadIndex> {
+        let (_, consumer, used) = self.used(page)?;
+        let skip = u32::try_from(skip).unwrap_or(u32::MAX).min(used);
+        let mut seen = 0u32;
+        for slot in buffer.iter_mut().take((used - skip) as usize) {
+            let index = consumer.wrapping_add(skip).wrapping_add(seen);
+            *slot = page.byte(self.data + (index & (self.size - 1)) as usize);
+            seen += 1;
+        }
+        Ok(seen as usize)
+    }
+
+    /// Takes `count` bytes out unread.
+    ///
+    /// # Errors
+    /// [`BadIndex`]: nothing was taken, as there are not so many.
+    pub fn consume(self, page: SharedPage<'_>, count: usize) -> Result<(), BadIndex> {
+        let (producer, consumer, used) = self.used(page)?;
+        match u32::try_from(count) {
+            Ok(count) if count <= used => {
+                page.store(self.consumer, consumer.wrapping_add(count));
+                Ok(())
+            }
+            _ => Err(BadIndex {
+                producer,
+                consumer,
+                size: self.size,
+            }),
+        }
+    }
+
+    /// Bytes that fit now.
+    ///
+    /// # Errors
+    /// [`BadIndex`].
+    pub fn room(self, page: SharedPage<'_>) -> Result<usize, BadIndex> {
+        let (_, _, used) = self.used(page)?;
+        Ok((self.size - used) as usize)
+    }
+
+    /// The consumer's index: free-running, as the page has it.
+    #[must_use]
+    pub fn consumer_index(self, page: SharedPage<'_>) -> u32 {
+        page.load(self.consumer)
+    }
+
+    /// The producer's index: free-running, as the page has it.
+    #[must_use]
+    pub fn producer_index(self, page: SharedPage<'_>) -> u32 {
+        page.load(self.producer)
+    }
+
+    /// Sets the consumer's index.
+    pub fn set_consumer_index(self, page: SharedPage<'_>, index: u32) {
+        page.store(self.consumer, index);
+    }
+
+    /// Sets the producer's index.
+    pub fn set_producer_index(self, page: SharedPage<'_>, index: u32) {
+        page.store(self.producer, index);
+    }
+
+    /// Empties the ring and starts both indices over.
+    pub fn clear(self, page: SharedPage<'_>) {
+        page.store(self.consumer, 0);
+        page.store(self.producer, 0);
     }
 
     /// Takes everything there is and forgets it, whatever the indices say: how to go on after [`BadIndex`].
