@@ -10,7 +10,7 @@ use xen::{PAGE_SIZE, hypercall, memory, mmu};
 use xen_sys as sys;
 
 use crate::executor::MainFuture;
-use crate::{console, cpu, executor, heap, image, layout, logger, page_tables, traps};
+use crate::{console, cpu, executor, heap, image, layout, lending, logger, page_tables, traps};
 
 /// Memory of the first heap, in which the page tables' books are kept until all memory is mapped.
 const EARLY_HEAP: usize = 64 << 10;
@@ -37,6 +37,8 @@ pub struct Domain {
     pub command_line: String,
     /// The ramdisk; empty when there is none.
     pub ramdisk: &'static [u8],
+    /// The store's ring; none for the initial domain, and where no store serves this domain.
+    pub store: Option<StoreConnection>,
     /// Bytes of memory that this domain kept.
     pub memory: u64,
     /// Bytes of it that were given back to Xen.
@@ -56,6 +58,15 @@ fn option<'a>(command_line: &'a str, name: &str) -> Option<&'a str> {
         .split_whitespace()
         .rev()
         .find_map(|word| word.strip_prefix(name)?.strip_prefix('='))
+}
+
+/// The store's ring of this domain, as its `start_info` names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StoreConnection {
+    /// Machine frame of the ring; 0 where there is none.
+    pub frame: u64,
+    /// Port: of this domain where there is a ring; for the store itself, what its builder offers in domain 0.
+    pub port: u32,
 }
 
 /// What Xen says at the start, in pages.
@@ -198,10 +209,16 @@ fn take_memory(info: &sys::start_info, start_info: usize) -> Domain {
         // SAFETY: the pages of the ramdisk are mapped read-only for good.
         unsafe { core::slice::from_raw_parts((address(ramdisk.start) * PAGE_SIZE) as *const u8, address(info.mod_len)) }
     };
+    let initial = info.flags & SIF_INITDOMAIN != 0;
+    lending::keep_frames(frames);
     Domain {
-        initial: info.flags & SIF_INITDOMAIN != 0,
+        initial,
         command_line,
         ramdisk,
+        store: (!initial && info.store_evtchn != 0).then_some(StoreConnection {
+            frame: info.store_mfn,
+            port: info.store_evtchn,
+        }),
         memory: kept * PAGE_SIZE as u64,
         given_back: given_back * PAGE_SIZE as u64,
     }
