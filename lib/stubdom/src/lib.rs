@@ -25,6 +25,7 @@ pub mod lending;
 mod logger;
 mod page_tables;
 mod panic;
+pub mod store;
 pub mod time;
 mod traps;
 

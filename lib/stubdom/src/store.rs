@@ -1,0 +1,117 @@
+//! The store's client over a ring page of this domain.
+
+use xen::event_channel::Port;
+use xen::ring::BadIndex;
+use xen::store::{StoreRing, Transport};
+
+use crate::events::Events;
+use crate::lending::LentPages;
+use crate::time;
+
+/// Why bytes did not get through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum RingError {
+    /// The store did not take or give anything for that long.
+    #[error("the store is silent for {0} ms")]
+    Silent(u64),
+    /// The store's indices cannot be.
+    #[error("{0}")]
+    Index(#[from] BadIndex),
+    /// The store gave the ring up, for the reason with this number (`XENSTORE_ERROR_*`).
+    #[error("the store gave the ring up: error {0}")]
+    GivenUp(u32),
+    /// The event channel is gone.
+    #[error("{0}")]
+    Event(#[source] xen::Error),
+}
+
+/// A ring page that this domain lends to the store, and the channel beside it. While it waits, nothing else of the domain
+/// runs: for a caller that cannot go on without the answer.
+#[derive(Debug)]
+pub struct RingTransport {
+    page: LentPages,
+    events: Events,
+    patience_ns: u64,
+}
+
+impl RingTransport {
+    /// A transport over a page that is lent to the store and a port that is offered to it. It gives up when the store does
+    /// nothing for `patience_ns` nanoseconds.
+    #[must_use]
+    pub fn new(page: LentPages, port: Port, patience_ns: u64) -> Self {
+        Self {
+            page,
+            events: Events::listen(port),
+            patience_ns,
+        }
+    }
+
+    /// The channel's events, for who wants to wait for what comes unasked.
+    #[must_use]
+    pub fn events(&self) -> &Events {
+        &self.events
+    }
+
+    /// Gives page and port back.
+    #[must_use]
+    pub fn into_parts(self) -> (LentPages, Events) {
+        (self.page, self.events)
+    }
+
+    fn ring(&self) -> Result<StoreRing<'_>, RingError> {
+        // There is a first page in any case: none makes no LentPages.
+        self.page.page(0).map(StoreRing::new).ok_or(RingError::Silent(0))
+    }
+
+    fn wait(&self) -> Result<(), RingError> {
+        if self.events.wait_alone(time::now().saturating_add(self.patience_ns)) {
+            return Ok(());
+        }
+        match self.ring()?.error() {
+            0 => Err(RingError::Silent(self.patience_ns / 1_000_000)),
+            error => Err(RingError::GivenUp(error)),
+        }
+    }
+
+    fn notify(&self) -> Result<(), RingError> {
+        self.events.port().notify().map_err(RingError::Event)
+    }
+}
+
+impl Transport for RingTransport {
+    type Error = RingError;
+
+    fn send(&mut self, bytes: &[u8]) -> Result<(), RingError> {
+        let mut rest = bytes;
+        loop {
+            let count = self.ring()?.write_requests(rest)?;
+            rest = rest.get(count..).unwrap_or_default();
+            if count > 0 {
+                self.notify()?;
+            }
+            if rest.is_empty() {
+                return Ok(());
+            }
+            self.wait()?;
+        }
+    }
+
+    fn receive(&mut self, buffer: &mut [u8]) -> Result<usize, RingError> {
+        loop {
+            let count = self.poll(buffer)?;
+            if count > 0 {
+                return Ok(count);
+            }
+            self.wait()?;
+        }
+    }
+
+    fn poll(&mut self, buffer: &mut [u8]) -> Result<usize, RingError> {
+        let count = self.ring()?.read_replies(buffer)?;
+        if count > 0 {
+            // The store may wait for room.
+            self.notify()?;
+        }
+        Ok(count)
+    }
+}
