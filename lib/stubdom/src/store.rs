@@ -9,7 +9,7 @@ use crate::lending::LentPages;
 use crate::time;
 
 /// Why bytes did not get through.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RingError {
     /// The store did not take or give anything for that long.
     #[error("the store is silent for {0} ms")]
@@ -22,7 +22,7 @@ pub enum RingError {
     GivenUp(u32),
     /// The event channel is gone.
     #[error("{0}")]
-    Event(#[source] xen::Error),
+    Event(#[from] xen::Error),
 }
 
 /// A ring page that this domain lends to the store, and the channel beside it. While it waits, nothing else of the domain
@@ -74,7 +74,7 @@ impl RingTransport {
     }
 
     fn notify(&self) -> Result<(), RingError> {
-        self.events.port().notify().map_err(RingError::Event)
+        self.events.port().notify().map_err(RingError::from)
     }
 }
 
