@@ -9,6 +9,7 @@ extern crate alloc;
 
 mod consoles;
 mod operator;
+mod store_link;
 
 use alloc::rc::Rc;
 use core::cell::{Cell, RefCell};
