@@ -217,6 +217,7 @@ impl Domain {
                 errors.push(Error::StoreKind(self.kind));
             }
             errors.extend(self.needs.first().cloned().map(Error::StoreNeeds));
+            errors.extend(self.ramdisk.clone().map(Error::StoreRamdisk));
         }
         match (self.has(Role::Driver), self.serves.first()) {
             (true, None) => errors.push(Error::ServesNothing),
@@ -415,9 +416,13 @@ mod tests {
     }
 
     #[test]
-    fn the_store_is_one_pv_domain_that_needs_nothing() {
+    fn the_store_is_one_pv_domain_that_needs_nothing_and_has_no_ramdisk() {
         type Change = fn(&mut Manifest);
-        let cases: [(Change, &[&str]); 4] = [
+        let cases: [(Change, &[&str]); 5] = [
+            (
+                |manifest| manifest.domains[0].ramdisk = Some("initrd".into()),
+                &["domain store: ramdisk \"initrd\"; accepted for the store: none, for its ramdisk is the manifest"],
+            ),
             (
                 |manifest| manifest.domains[0].kind = Kind::Pvh,
                 &["domain store: type pvh of the store; accepted: pv"],
