@@ -8,7 +8,8 @@ use core::fmt;
 use measure::Bank;
 
 use crate::domain::{Domain, MAX_MEMORY_KIB, MAX_NEEDS, MAX_VCPUS, MEMORY_STEP_KIB, MIN_MEMORY_KIB};
-use crate::{Error, MAX_DOMAINS, MAX_IMAGES, Manifest, name};
+use crate::store::{self, MAX_RECOVERY_MIB, MAX_STORE_ACCESS, StoreQuota};
+use crate::{Error, Kind, MAX_DOMAINS, MAX_IMAGES, Manifest, Role, name};
 
 /// One thing that is wrong, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,12 +89,14 @@ impl Manifest {
         if !banks.contains(&Bank::Sha256) {
             return Err(Error::NoSha256);
         }
-        let twice = banks
-            .iter()
-            .enumerate()
-            .find(|(index, bank)| banks.iter().take(*index).any(|other| other == *bank));
-        if let Some((_, bank)) = twice {
+        if let Some(bank) = twice(banks) {
             return Err(Error::DuplicateBank(*bank));
+        }
+        if self.host.store.recovery_mib > MAX_RECOVERY_MIB {
+            return Err(Error::Recovery(self.host.store.recovery_mib));
+        }
+        if let Some(error) = quota_errors(&self.host.store.quota).next() {
+            return Err(error);
         }
         let mut names = BTreeMap::new();
         for image in &self.images {
@@ -120,6 +123,7 @@ impl Manifest {
             uuids.entry(domain.uuid).or_default().push(&domain.name);
         }
         let images: BTreeMap<&str, ()> = self.images.iter().map(|image| (image.name.as_str(), ())).collect();
+        let store = |domain: &&Domain| domain.has(Role::Store);
         self.domains
             .iter()
             .map(|domain| {
@@ -143,6 +147,13 @@ impl Manifest {
                 }
                 let unknown = domain.needs.iter().find(|need| !names.contains_key(need.as_str()));
                 errors.extend(unknown.cloned().map(Error::UnknownNeed));
+                let mut stores = self.domains.iter().filter(store);
+                if let Some(other) = stores.find(|other| domain.has(Role::Store) && !core::ptr::eq(*other, domain)) {
+                    errors.push(Error::DuplicateStore(other.name.clone()));
+                }
+                let mut of = domain.store_access.iter().filter_map(|access| access.of.as_ref());
+                let unknown = of.find(|name| !names.contains_key(name.as_str()));
+                errors.extend(unknown.cloned().map(Error::StoreAccessOf));
                 domain.check_values(&mut errors);
                 errors
             })
@@ -190,14 +201,58 @@ impl Domain {
         if self.needs.len() > MAX_NEEDS {
             errors.push(Error::TooManyNeeds(self.needs.len()));
         } else {
-            let twice = self
-                .needs
-                .iter()
-                .enumerate()
-                .find(|(index, need)| self.needs.iter().take(*index).any(|other| other == *need));
-            errors.extend(twice.map(|(_, need)| Error::DuplicateNeed(need.clone())));
+            errors.extend(twice(&self.needs).cloned().map(Error::DuplicateNeed));
         }
+        self.check_store(errors);
     }
+
+    /// What is wrong with what the domain is to the store.
+    fn check_store(&self, errors: &mut Vec<Error>) {
+        errors.extend(twice(&self.roles).copied().map(Error::DuplicateRole));
+        if self.has(Role::Store) {
+            if self.roles.iter().any(|role| *role != Role::Store) {
+                errors.push(Error::StoreRole);
+            }
+            if self.kind != Kind::Pv {
+                errors.push(Error::StoreKind(self.kind));
+            }
+            errors.extend(self.needs.first().cloned().map(Error::StoreNeeds));
+            errors.extend(self.ramdisk.clone().map(Error::StoreRamdisk));
+        }
+        match (self.has(Role::Driver), self.serves.first()) {
+            (true, None) => errors.push(Error::ServesNothing),
+            (false, Some(class)) => errors.push(Error::ServesWithoutRole(*class)),
+            _ => errors.extend(twice(&self.serves).copied().map(Error::DuplicateClass)),
+        }
+        errors.extend(quota_errors(&self.store_quota));
+        if self.store_access.len() > MAX_STORE_ACCESS {
+            errors.push(Error::TooManyStoreAccess(self.store_access.len()));
+        }
+        let wrong = self
+            .store_access
+            .iter()
+            .find(|access| !store::is_path(&access.path, access.of.is_some()));
+        errors.extend(wrong.map(|access| Error::StoreAccessPath(access.path.clone())));
+    }
+}
+
+/// The first item that stands there before, too.
+fn twice<T: PartialEq>(items: &[T]) -> Option<&T> {
+    let before = |(index, item): &(usize, &T)| items.iter().take(*index).any(|other| other == *item);
+    items.iter().enumerate().find(before).map(|(_, item)| item)
+}
+
+/// Each quota that is outside its limits.
+fn quota_errors(quota: &StoreQuota) -> impl Iterator<Item = Error> {
+    quota.values().into_iter().filter_map(|quota| {
+        let value = quota.value?;
+        (!(quota.least..=quota.most).contains(&value)).then_some(Error::Quota {
+            name: quota.name,
+            value,
+            least: quota.least,
+            most: quota.most,
+        })
+    })
 }
 
 #[cfg(test)]
@@ -206,8 +261,7 @@ mod tests {
     use alloc::vec;
 
     use super::*;
-    use crate::Kind;
-    use crate::samples;
+    use crate::{BackendClass, samples};
 
     /// The texts of the problems of the sample manifest after a change to its domain "web".
     fn problems(change: fn(&mut Domain)) -> Vec<String> {
@@ -225,7 +279,7 @@ mod tests {
     #[test]
     fn each_limit_is_named_with_what_is_accepted() {
         type Change = fn(&mut Domain);
-        let cases: [(Change, &str); 20] = [
+        let cases: [(Change, &str); 33] = [
             (|web| web.vcpus = 0, "domain web: 0 vcpus; accepted: 1 to 64"),
             (|web| web.vcpus = 65, "domain web: 65 vcpus; accepted: 1 to 64"),
             (
@@ -303,9 +357,99 @@ mod tests {
                 |web| web.needs = vec!["store".into(); 65],
                 "domain web: needs 65 domains; accepted: at most 64",
             ),
+            (
+                |web| web.roles.push(Role::Driver),
+                "domain web: roles: driver stands there twice",
+            ),
+            (
+                |web| web.roles = vec![Role::Store],
+                "domain store: roles: domain \"web\" is the store, too; accepted: one",
+            ),
+            (
+                |web| web.serves.clear(),
+                "domain web: serves: nothing, but roles has driver; accepted: at least one class",
+            ),
+            (
+                |web| web.roles.clear(),
+                "domain web: serves vif, but roles has no driver",
+            ),
+            (
+                |web| web.serves.push(BackendClass::Vif),
+                "domain web: serves: vif stands there twice",
+            ),
+            (
+                |web| web.store_quota.nodes = Some(1_048_577),
+                "domain web: quota nodes of 1048577; accepted: 0 to 1048576",
+            ),
+            (
+                |web| web.store_quota.output_bytes = Some(0),
+                "domain web: quota output-bytes of 0; accepted: 16384 to 1073741824",
+            ),
+            (
+                |web| web.store_access = vec![web.store_access[0].clone(); 65],
+                "domain web: store-access: 65 entries; accepted: at most 64",
+            ),
+            (
+                |web| web.store_access[0].path = "data".into(),
+                "domain web: store-access: path \"data\"; accepted: names of A-Z a-z 0-9 - _ @ or * between slashes, at the end **, at most 2048 bytes; beginning with a slash, and with * for a domain's number, or with of = the name of a domain and no slash at the start",
+            ),
+            (
+                |web| web.store_access[1].path = "/data".into(),
+                "domain web: store-access: path \"/data\"; accepted: names of A-Z a-z 0-9 - _ @ or * between slashes, at the end **, at most 2048 bytes; beginning with a slash, and with * for a domain's number, or with of = the name of a domain and no slash at the start",
+            ),
+            (
+                |web| web.store_access[1].of = Some("net".into()),
+                "domain web: store-access: of \"net\": there is no such domain",
+            ),
+            (
+                |web| web.store_quota.events = Some(0),
+                "domain web: quota events of 0; accepted: 1 to 1048576",
+            ),
+            (
+                |web| web.roles = vec![Role::Driver, Role::Management, Role::Management],
+                "domain web: roles: management stands there twice",
+            ),
         ];
         for (change, text) in cases {
             assert_eq!(problems(change).first().map(String::as_str), Some(text));
+        }
+    }
+
+    #[test]
+    fn the_store_is_one_pv_domain_that_needs_nothing_and_has_no_ramdisk() {
+        type Change = fn(&mut Manifest);
+        let cases: [(Change, &[&str]); 5] = [
+            (
+                |manifest| manifest.domains[0].ramdisk = Some("initrd".into()),
+                &["domain store: ramdisk \"initrd\"; accepted for the store: none, for its ramdisk is the manifest"],
+            ),
+            (
+                |manifest| manifest.domains[0].kind = Kind::Pvh,
+                &["domain store: type pvh of the store; accepted: pv"],
+            ),
+            (
+                |manifest| manifest.domains[0].needs.push("idle".into()),
+                &["domain store: needs \"idle\"; accepted for the store: none, for every other domain needs it"],
+            ),
+            (
+                |manifest| manifest.domains[0].roles.push(Role::Management),
+                &["domain store: roles: store beside others; accepted: store alone"],
+            ),
+            (
+                |manifest| manifest.domains[2].roles.push(Role::Store),
+                &[
+                    "domain store: roles: domain \"idle\" is the store, too; accepted: one",
+                    "domain web: needs \"store\", which is refused",
+                    "domain idle: roles: domain \"store\" is the store, too; accepted: one",
+                    "domain idle: needs \"web\"; accepted for the store: none, for every other domain needs it",
+                ],
+            ),
+        ];
+        for (change, expected) in cases {
+            let mut manifest = samples::manifest();
+            change(&mut manifest);
+            let texts: Vec<String> = manifest.check().iter().map(ToString::to_string).collect();
+            assert_eq!(texts[..expected.len().min(texts.len())], *expected);
         }
     }
 

@@ -2,11 +2,18 @@
 //! requests that do it.
 //!
 //! - [`StoreLink`] is what the builder needs of whoever runs it: a ring page of its own that the store may map.
+//! - [`tree`] says which nodes a domain gets, as data.
+//! - [`session`] writes them, and introduces and releases domains.
+
+pub mod session;
+pub mod tree;
 
 use core::fmt;
 
 use xen::DomId;
 use xen::store::{Client, Transport};
+
+pub use session::Error;
 
 /// Grant reference, in the builder's table, of the builder's own ring: the number that every domain's ring has.
 pub const RING_REFERENCE: u32 = xen::GRANT_RESERVED_XENSTORE;

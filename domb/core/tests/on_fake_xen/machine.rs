@@ -43,9 +43,15 @@ pub(crate) struct Machine {
     /// Machine frames of each foreign mapping and the domain they are of.
     mappings: BTreeMap<u64, (DomId, Vec<u64>)>,
     next_mapping: u64,
+    /// Mappings that are not the initial domain's, and whose they are.
+    mapped_by: BTreeMap<u64, DomId>,
     /// Ports of the initial domain: where each leads.
     pub(crate) own_ports: BTreeMap<u32, (DomId, u32)>,
     next_port: u32,
+    /// Ports that others than the initial domain bound to, and who did.
+    bound: BTreeMap<(DomId, u32), DomId>,
+    /// Domains that take their time to go, once they are destroyed.
+    pub(crate) lingering: BTreeSet<DomId>,
     /// Extents of more than one page that are left.
     pub(crate) large_extents: u64,
     /// Pages that go to someone else as soon as the free ones were counted.
@@ -69,8 +75,11 @@ impl Machine {
             next_domid: 1,
             mappings: BTreeMap::new(),
             next_mapping: 0,
+            mapped_by: BTreeMap::new(),
             own_ports: BTreeMap::new(),
             next_port: 1,
+            bound: BTreeMap::new(),
+            lingering: BTreeSet::new(),
             large_extents: u64::MAX,
             vanishing_pages: 0,
             taken: 0,
@@ -191,8 +200,14 @@ impl Machine {
         if self.free_pages() < 2 {
             return None;
         }
-        let domid = request.domid.unwrap_or(DomId(self.next_domid));
-        self.next_domid = domid.0 + 1;
+        let domid = request.domid.unwrap_or_else(|| {
+            // As Xen does: the next free one behind the last that nobody chose.
+            while self.domains.contains_key(&DomId(self.next_domid)) {
+                self.next_domid += 1;
+            }
+            self.next_domid += 1;
+            DomId(self.next_domid - 1)
+        });
         // The other is the grant table's.
         let [shared_info, _] = [0, 1].map(|_| {
             let frame = self.allocate(domid, 0).unwrap();
@@ -227,11 +242,8 @@ impl Machine {
 
     /// Destroys a domain; it stays, dying, while others map its pages.
     pub(crate) fn destroy(&mut self, domid: DomId) {
-        if let Some(guest) = self.domains.get_mut(&domid) {
-            guest.dying = true;
-        }
-        self.reap(domid);
-        if self.domains.contains_key(&domid) {
+        self.vanish(domid);
+        if self.domains.contains_key(&domid) && !self.lingering.contains(&domid) {
             self.violations
                 .push(format!("domain {domid} destroyed while its pages are mapped"));
         }
@@ -240,15 +252,33 @@ impl Machine {
     /// A domain goes without anyone here having asked for it.
     pub(crate) fn vanish(&mut self, domid: DomId) {
         self.domains.get_mut(&domid).unwrap().dying = true;
+        // What it has of others goes first.
+        self.bound.retain(|_, by| *by != domid);
+        let mapped: Vec<u64> = self
+            .mapped_by
+            .iter()
+            .filter(|(_, by)| **by == domid)
+            .map(|(id, _)| *id)
+            .collect();
+        for id in mapped {
+            self.remove_mapping(id);
+        }
+        self.reap(domid);
+    }
+
+    /// A domain that took its time is gone.
+    pub(crate) fn let_go(&mut self, domid: DomId) {
+        assert!(self.lingering.remove(&domid));
         self.reap(domid);
     }
 
     fn reap(&mut self, domid: DomId) {
         let dying = self.domains.get(&domid).is_some_and(|guest| guest.dying);
-        if !dying || self.mappings.values().any(|(of, _)| *of == domid) {
+        if !dying || self.lingering.contains(&domid) || self.mappings.values().any(|(of, _)| *of == domid) {
             return;
         }
         self.domains.remove(&domid);
+        self.bound.retain(|(of, _), _| *of != domid);
         for frame in 0..self.total_pages() {
             let owner = self.owners[usize::try_from(frame).unwrap()];
             if owner == Owner::Domain(domid) || owner == Owner::Shared(domid) {
@@ -306,7 +336,21 @@ impl Machine {
 
     pub(crate) fn remove_mapping(&mut self, id: u64) {
         let (domid, _) = self.mappings.remove(&id).unwrap();
+        self.mapped_by.remove(&id);
         self.reap(domid);
+    }
+
+    /// Maps the page that a domain granted to another under a reference; the mapping.
+    pub(crate) fn map_grant(&mut self, by: DomId, domid: DomId, reference: u32) -> xen::Result<u64> {
+        const OP: &str = "GNTTABOP_map_grant_ref";
+        let grant = self.alive(OP, domid)?.grants.get(&reference).copied();
+        let Some(grant) = grant.filter(|grant| grant.to == by) else {
+            return Err(self.violation(OP, Errno::EINVAL, format!("{reference} of {domid} for {by}: {grant:?}")));
+        };
+        let frames = self.mappable(OP, domid, &[grant.frame])?;
+        let id = self.add_mapping(domid, frames);
+        self.mapped_by.insert(id, by);
+        Ok(id)
     }
 
     pub(crate) fn page(&self, frame: u64) -> &Page {
@@ -320,19 +364,37 @@ impl Machine {
             .or_insert_with(|| Box::new([SCRUBBED; PAGE_SIZE]))
     }
 
+    fn check_bind(&mut self, by: DomId, domid: DomId, port: u32) -> xen::Result<()> {
+        const OP: &str = "EVTCHNOP_bind_interdomain";
+        let remote = self.alive(OP, domid)?.ports.get(port as usize - 1).copied();
+        let taken = self.own_ports.values().any(|&end| end == (domid, port)) || self.bound.contains_key(&(domid, port));
+        if remote != Some(by) || taken {
+            return Err(self.violation(
+                OP,
+                Errno::EINVAL,
+                format!("port {port} is for {remote:?} and not {by}, taken: {taken}"),
+            ));
+        }
+        Ok(())
+    }
+
+    /// Binds a port of a domain that is not the initial one to one of another.
+    pub(crate) fn bind_by(&mut self, by: DomId, domid: DomId, port: u32) -> xen::Result<()> {
+        self.check_bind(by, domid, port)?;
+        self.bound.insert((domid, port), by);
+        Ok(())
+    }
+
+    /// Takes that back.
+    pub(crate) fn unbind(&mut self, domid: DomId, port: u32) {
+        self.bound.remove(&(domid, port));
+    }
+
     /// Binds a port of the initial domain to one of another.
     pub(crate) fn bind(&mut self, domid: DomId, port: u32) -> xen::Result<u32> {
         const OP: &str = "EVTCHNOP_bind_interdomain";
         self.call(OP)?;
-        let remote = self.alive(OP, domid)?.ports.get(port as usize - 1).copied();
-        let taken = self.own_ports.values().any(|&end| end == (domid, port));
-        if remote != Some(DomId::INITIAL) || taken {
-            return Err(self.violation(
-                OP,
-                Errno::EINVAL,
-                format!("port {port} is for {remote:?}, taken: {taken}"),
-            ));
-        }
+        self.check_bind(DomId::INITIAL, domid, port)?;
         let own = self.next_port;
         self.next_port += 1;
         self.own_ports.insert(own, (domid, port));
@@ -359,6 +421,7 @@ impl Machine {
         assert_eq!(self.domains.keys().collect::<Vec<_>>(), [] as [&DomId; 0]);
         assert_eq!(self.mappings, BTreeMap::new());
         assert_eq!(self.own_ports, BTreeMap::new());
+        assert_eq!(self.bound, BTreeMap::new());
         assert_eq!(self.free_pages() + self.taken, self.total_pages());
     }
 
