@@ -71,20 +71,15 @@ impl Initramfs {
         self
     }
 
-    /// Adds a program of this machine with the shared libraries that it loads, each where it is here.
-    pub fn program(mut self, program: &Path) -> Result<Self> {
+    /// Adds a program as `path`, and the shared libraries that it loads, each where it is on this machine.
+    pub fn program_as(mut self, program: &Path, path: &str) -> Result<Self> {
+        let read = |file: &Path| std::fs::read(file).map_err(Error::file("read", file));
         let listing = command::text_of(Command::new("ldd").arg(program))?;
         for library in programs::libraries(&listing) {
-            self = self.copy_of(Path::new(library))?;
+            let content = read(Path::new(library))?;
+            self = self.file(library.trim_start_matches('/'), 0o755, content);
         }
-        self.copy_of(program)
-    }
-
-    /// Adds a file of this machine, executable, at the same place.
-    fn copy_of(self, file: &Path) -> Result<Self> {
-        let content = std::fs::read(file).map_err(Error::file("read", file))?;
-        let place = file.display().to_string();
-        Ok(self.file(place.trim_start_matches('/'), 0o755, content))
+        Ok(self.file(path, 0o755, read(program)?))
     }
 
     /// Adds kernel modules by name and what they depend on. The guest's init loads them before it says that it is ready.
