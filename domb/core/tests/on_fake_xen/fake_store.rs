@@ -53,6 +53,8 @@ pub(crate) struct State {
     /// So many transactions are to be done again.
     pub(crate) conflicts: u32,
     pub(crate) fault: Fault,
+    /// The store hangs at the next request of this name.
+    pub(crate) hangs_at: Option<&'static str>,
     /// The domain that is the store.
     domid: Option<DomId>,
     /// What was asked of the link.
@@ -225,6 +227,10 @@ impl Transport for FakeTransport {
         state
             .requests
             .push(format!("{} {}", operation.name(), String::from_utf8_lossy(subject)));
+        if state.hangs_at == Some(operation.name()) {
+            state.hangs_at = None;
+            return Err(silent);
+        }
         let failed = self.store.xen.machine_mut().call(operation.name()).is_err();
         let fault = state.fault;
         let answer = match (failed, fault) {

@@ -58,6 +58,8 @@ pub(crate) struct Machine {
     pub(crate) vanishing_pages: u64,
     taken: u64,
     pub(crate) hvm: bool,
+    /// What was called, if that is to be known.
+    pub(crate) calls: Option<Vec<&'static str>>,
     fault: Option<Fault>,
     failed: Option<&'static str>,
     violations: Vec<String>,
@@ -84,6 +86,7 @@ impl Machine {
             vanishing_pages: 0,
             taken: 0,
             hvm: true,
+            calls: None,
             fault: None,
             failed: None,
             violations: Vec::new(),
@@ -104,6 +107,9 @@ impl Machine {
 
     /// Every call begins here.
     pub(crate) fn call(&mut self, operation: &'static str) -> xen::Result<()> {
+        if let Some(calls) = &mut self.calls {
+            calls.push(operation);
+        }
         if let Some(fault) = &mut self.fault {
             fault.after -= 1;
             if fault.after == 0 {
