@@ -16,6 +16,8 @@ pub enum Request {
     Create(Pattern),
     /// End domains at once.
     Destroy(Pattern),
+    /// End domains at once, as if they had crashed.
+    Crash(Pattern),
     /// Stop domains for the time being.
     Pause(Pattern),
     /// Let them go on.
@@ -41,7 +43,7 @@ pub enum Request {
 }
 
 /// What [`Request::Help`] answers.
-pub const HELP: &str = "create NAME | destroy NAME | pause NAME | unpause NAME | shutdown NAME | restart NAME | list | \
+pub const HELP: &str = "create NAME | destroy NAME | crash NAME | pause NAME | unpause NAME | shutdown NAME | restart NAME | list | \
                         store | memory | eventlog | reboot | halt | help; a NAME may end in *";
 
 /// A domain's name, or the beginning of several.
@@ -108,6 +110,7 @@ pub fn parse(line: &str) -> Result<Request, RequestError> {
     match first {
         "create" => named(Request::Create),
         "destroy" => named(Request::Destroy),
+        "crash" => named(Request::Crash),
         "pause" => named(Request::Pause),
         "unpause" => named(Request::Unpause),
         "shutdown" => named(Request::Shutdown),

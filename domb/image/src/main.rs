@@ -9,6 +9,7 @@ extern crate alloc;
 
 mod consoles;
 mod operator;
+mod store_link;
 
 use alloc::rc::Rc;
 use core::cell::{Cell, RefCell};
@@ -23,13 +24,14 @@ use xen::event_channel::Port;
 use xen::version;
 
 use consoles::Relays;
+use store_link::Link;
 
 /// Memory beyond image and bundle: 32 MiB for heap, page tables and what is mapped of others.
 const MEMORY: usize = 32 << 20;
 
 stubdom::image!(main, memory: MEMORY);
 
-type TheHost = Rc<RefCell<Host<'static, BareMetal, Relays>>>;
+type TheHost = Rc<RefCell<Host<'static, BareMetal, Relays, Link>>>;
 
 async fn main(domain: Domain) -> Exit {
     match start(&domain) {
@@ -69,8 +71,15 @@ fn start(domain: &Domain) -> Result<TheHost, alloc::string::String> {
         image: &image::loaded(),
         command_line: &domain.command_line,
     };
-    let host = Host::new(hypervisor, Relays::default(), time::now, domain.ramdisk, &identity)
-        .map_err(|problem| problem.to_string())?;
+    let host = Host::new(
+        hypervisor,
+        Relays::default(),
+        Link::default(),
+        time::now,
+        domain.ramdisk,
+        &identity,
+    )
+    .map_err(|problem| problem.to_string())?;
     if domain.option("loglvl").is_none() {
         log::set_max_level(level(host.manifest().host.log_level));
     }

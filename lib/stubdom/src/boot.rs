@@ -61,10 +61,10 @@ fn option<'a>(command_line: &'a str, name: &str) -> Option<&'a str> {
 }
 
 /// The store's ring of this domain, as its `start_info` names it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct StoreConnection {
-    /// Machine frame of the ring; 0 where there is none.
-    pub frame: u64,
+    /// The ring; none in the store itself.
+    pub(crate) ring: Option<SharedPage<'static>>,
     /// Port: of this domain where there is a ring; for the store itself, what its builder offers in domain 0.
     pub port: u32,
 }
@@ -215,8 +215,9 @@ fn take_memory(info: &sys::start_info, start_info: usize) -> Domain {
         initial,
         command_line,
         ramdisk,
-        store: (!initial && info.store_evtchn != 0).then_some(StoreConnection {
-            frame: info.store_mfn,
+        store: (!initial && info.store_evtchn != 0).then(|| StoreConnection {
+            // SAFETY: Xen's builder made this page for the ring; it is this domain's, and nothing else uses it.
+            ring: (info.store_mfn != 0).then(|| unsafe { own_page(info.store_mfn) }),
             port: info.store_evtchn,
         }),
         memory: kept * PAGE_SIZE as u64,
@@ -300,11 +301,20 @@ fn open_console(info: &sys::start_info, initial: bool) {
     if initial || port == 0 {
         return;
     }
+    // SAFETY: the page is this domain's, made for the ring by its builder, and used for nothing else.
+    let page = unsafe { own_page(frame) };
+    console::use_ring(page, Port::adopt(port));
+}
+
+/// A page of this domain, by machine frame.
+///
+/// # Safety
+/// The frame must be this domain's, and nothing else may use the page.
+unsafe fn own_page(frame: u64) -> SharedPage<'static> {
     // SAFETY: Xen maps machine_to_phys_mapping read-only for every PV domain, and the frame is this domain's.
     let page = unsafe { (MACHINE_TO_PHYS as *const u64).add(address(frame)).read() };
-    // SAFETY: the page is this domain's, mapped writable for good, and used for nothing else.
-    let page = unsafe { SharedPage::new((address(page) * PAGE_SIZE) as *mut u8) };
-    console::use_ring(page, Port::adopt(port));
+    // SAFETY: mapped writable for good; the caller vouches for the rest.
+    unsafe { SharedPage::new((address(page) * PAGE_SIZE) as *mut u8) }
 }
 
 fn command_line(info: &sys::start_info) -> String {

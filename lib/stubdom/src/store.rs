@@ -1,9 +1,10 @@
 //! The store's client over a ring page of this domain.
 
 use xen::event_channel::Port;
-use xen::ring::BadIndex;
+use xen::ring::{BadIndex, SharedPage};
 use xen::store::{StoreRing, Transport};
 
+use crate::boot::StoreConnection;
 use crate::events::Events;
 use crate::lending::LentPages;
 use crate::time;
@@ -25,11 +26,20 @@ pub enum RingError {
     Event(#[from] xen::Error),
 }
 
-/// A ring page that this domain lends to the store, and the channel beside it. While it waits, nothing else of the domain
+/// Where the ring is.
+#[derive(Debug)]
+enum Page {
+    /// In a page that this domain lends.
+    Lent(LentPages),
+    /// In the page that its builder made for it.
+    Own(SharedPage<'static>),
+}
+
+/// A ring page of this domain that the store maps, and the channel beside it. While it waits, nothing else of the domain
 /// runs: for a caller that cannot go on without the answer.
 #[derive(Debug)]
 pub struct RingTransport {
-    page: LentPages,
+    page: Page,
     events: Events,
     patience_ns: u64,
 }
@@ -38,12 +48,22 @@ impl RingTransport {
     /// A transport over a page that is lent to the store and a port that is offered to it. It gives up when the store does
     /// nothing for `patience_ns` nanoseconds.
     #[must_use]
-    pub fn new(page: LentPages, port: Port, patience_ns: u64) -> Self {
+    pub fn new(page: LentPages, events: Events, patience_ns: u64) -> Self {
         Self {
-            page,
-            events: Events::listen(port),
+            page: Page::Lent(page),
+            events,
             patience_ns,
         }
+    }
+
+    /// A transport over the ring that this domain was built with; none where no store serves it.
+    #[must_use]
+    pub fn of_domain(connection: &StoreConnection, patience_ns: u64) -> Option<Self> {
+        Some(Self {
+            page: Page::Own(connection.ring?),
+            events: Events::listen(Port::adopt(connection.port)),
+            patience_ns,
+        })
     }
 
     /// The channel's events, for who wants to wait for what comes unasked.
@@ -52,15 +72,22 @@ impl RingTransport {
         &self.events
     }
 
-    /// Gives page and port back.
+    /// Gives a lent page and the port back; none where the page is the builder's.
     #[must_use]
-    pub fn into_parts(self) -> (LentPages, Events) {
-        (self.page, self.events)
+    pub fn into_parts(self) -> Option<(LentPages, Events)> {
+        match self.page {
+            Page::Lent(page) => Some((page, self.events)),
+            Page::Own(_) => None,
+        }
     }
 
     fn ring(&self) -> Result<StoreRing<'_>, RingError> {
-        // There is a first page in any case: none makes no LentPages.
-        self.page.page(0).map(StoreRing::new).ok_or(RingError::Silent(0))
+        let page = match &self.page {
+            // There is a first page in any case: none makes no LentPages.
+            Page::Lent(pages) => pages.page(0).ok_or(RingError::Silent(0))?,
+            Page::Own(page) => *page,
+        };
+        Ok(StoreRing::new(page))
     }
 
     fn wait(&self) -> Result<(), RingError> {

@@ -6,6 +6,7 @@ use log::info;
 use xen::Hypervisor;
 
 use super::{Consoles, Host, RequestError, State};
+use crate::restart::End;
 use crate::store::{StoreLink, session, tree};
 
 /// How a guest is to end itself, when it is asked to.
@@ -56,6 +57,17 @@ impl<H: Hypervisor, C: Consoles, L: StoreLink> Host<'_, H, C, L> {
             "domain {name} destroyed domid={domid} total_us={}",
             (self.clock)().saturating_sub(began) / 1000
         );
+        Ok(())
+    }
+
+    /// Ends a domain at once as if it had crashed: its policy for crashes says what becomes of it.
+    ///
+    /// # Errors
+    /// It is unknown or does not run.
+    pub fn crash(&mut self, name: &str) -> Result<(), RequestError> {
+        let index = self.index(name)?;
+        let domid = self.running(index).ok_or(RequestError::NotRunning)?;
+        self.ended(index, domid, End::Crash);
         Ok(())
     }
 

@@ -3,6 +3,7 @@
 
 mod archive;
 mod modules;
+mod programs;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -68,6 +69,22 @@ impl Initramfs {
     pub fn file(mut self, path: &str, mode: u32, content: Vec<u8>) -> Self {
         self.entries.insert(path.to_owned(), Entry::File { mode, content });
         self
+    }
+
+    /// Adds a program of this machine with the shared libraries that it loads, each where it is here.
+    pub fn program(mut self, program: &Path) -> Result<Self> {
+        let listing = command::text_of(Command::new("ldd").arg(program))?;
+        for library in programs::libraries(&listing) {
+            self = self.copy_of(Path::new(library))?;
+        }
+        self.copy_of(program)
+    }
+
+    /// Adds a file of this machine, executable, at the same place.
+    fn copy_of(self, file: &Path) -> Result<Self> {
+        let content = std::fs::read(file).map_err(Error::file("read", file))?;
+        let place = file.display().to_string();
+        Ok(self.file(place.trim_start_matches('/'), 0o755, content))
     }
 
     /// Adds kernel modules by name and what they depend on. The guest's init loads them before it says that it is ready.
