@@ -189,6 +189,7 @@ mod tests {
         assert_eq!(parse("  list "), Ok(Request::List));
         assert_eq!(parse("shutdown web"), Ok(Request::Shutdown(Pattern("web".into()))));
         assert_eq!(parse("restart web"), Ok(Request::Restart(Pattern("web".into()))));
+        assert_eq!(parse("crash web"), Ok(Request::Crash(Pattern("web".into()))));
         assert_eq!(parse("store"), Ok(Request::Store));
         assert!(matches!(parse("shutdown"), Err(RequestError::Arguments { .. })));
         assert!(matches!(parse("store web"), Err(RequestError::Arguments { .. })));

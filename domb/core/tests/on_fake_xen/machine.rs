@@ -2,6 +2,8 @@
 //!
 //! What a real Xen would refuse is refused, and noted as a violation: a builder that is right does no such thing.
 
+mod connections;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use xen::{DomId, DomainKind, Errno, Error, PAGE_SIZE, ShutdownReason};
@@ -58,6 +60,8 @@ pub(crate) struct Machine {
     pub(crate) vanishing_pages: u64,
     taken: u64,
     pub(crate) hvm: bool,
+    /// What was called, if that is to be known.
+    pub(crate) calls: Option<Vec<&'static str>>,
     fault: Option<Fault>,
     failed: Option<&'static str>,
     violations: Vec<String>,
@@ -84,6 +88,7 @@ impl Machine {
             vanishing_pages: 0,
             taken: 0,
             hvm: true,
+            calls: None,
             fault: None,
             failed: None,
             violations: Vec::new(),
@@ -104,6 +109,9 @@ impl Machine {
 
     /// Every call begins here.
     pub(crate) fn call(&mut self, operation: &'static str) -> xen::Result<()> {
+        if let Some(calls) = &mut self.calls {
+            calls.push(operation);
+        }
         if let Some(fault) = &mut self.fault {
             fault.after -= 1;
             if fault.after == 0 {
@@ -340,19 +348,6 @@ impl Machine {
         self.reap(domid);
     }
 
-    /// Maps the page that a domain granted to another under a reference; the mapping.
-    pub(crate) fn map_grant(&mut self, by: DomId, domid: DomId, reference: u32) -> xen::Result<u64> {
-        const OP: &str = "GNTTABOP_map_grant_ref";
-        let grant = self.alive(OP, domid)?.grants.get(&reference).copied();
-        let Some(grant) = grant.filter(|grant| grant.to == by) else {
-            return Err(self.violation(OP, Errno::EINVAL, format!("{reference} of {domid} for {by}: {grant:?}")));
-        };
-        let frames = self.mappable(OP, domid, &[grant.frame])?;
-        let id = self.add_mapping(domid, frames);
-        self.mapped_by.insert(id, by);
-        Ok(id)
-    }
-
     pub(crate) fn page(&self, frame: u64) -> &Page {
         const UNTOUCHED: &Page = &[SCRUBBED; PAGE_SIZE];
         self.contents.get(&frame).map_or(UNTOUCHED, |page| page)
@@ -362,43 +357,6 @@ impl Machine {
         self.contents
             .entry(frame)
             .or_insert_with(|| Box::new([SCRUBBED; PAGE_SIZE]))
-    }
-
-    fn check_bind(&mut self, by: DomId, domid: DomId, port: u32) -> xen::Result<()> {
-        const OP: &str = "EVTCHNOP_bind_interdomain";
-        let remote = self.alive(OP, domid)?.ports.get(port as usize - 1).copied();
-        let taken = self.own_ports.values().any(|&end| end == (domid, port)) || self.bound.contains_key(&(domid, port));
-        if remote != Some(by) || taken {
-            return Err(self.violation(
-                OP,
-                Errno::EINVAL,
-                format!("port {port} is for {remote:?} and not {by}, taken: {taken}"),
-            ));
-        }
-        Ok(())
-    }
-
-    /// Binds a port of a domain that is not the initial one to one of another.
-    pub(crate) fn bind_by(&mut self, by: DomId, domid: DomId, port: u32) -> xen::Result<()> {
-        self.check_bind(by, domid, port)?;
-        self.bound.insert((domid, port), by);
-        Ok(())
-    }
-
-    /// Takes that back.
-    pub(crate) fn unbind(&mut self, domid: DomId, port: u32) {
-        self.bound.remove(&(domid, port));
-    }
-
-    /// Binds a port of the initial domain to one of another.
-    pub(crate) fn bind(&mut self, domid: DomId, port: u32) -> xen::Result<u32> {
-        const OP: &str = "EVTCHNOP_bind_interdomain";
-        self.call(OP)?;
-        self.check_bind(DomId::INITIAL, domid, port)?;
-        let own = self.next_port;
-        self.next_port += 1;
-        self.own_ports.insert(own, (domid, port));
-        Ok(own)
     }
 
     /// The domain's guest ends it.

@@ -23,6 +23,7 @@ mod host_lifecycle;
 mod host_measurement;
 mod host_start;
 mod host_store;
+mod store_faults;
 mod store_requests;
 mod store_restart;
 mod store_tree;

@@ -156,10 +156,13 @@ impl Scene {
     }
 
     pub(crate) fn from_bundle(bundle: Vec<u8>) -> Result<Self, BootError> {
+        // The bundle lies in the builder's memory for ever.
+        Self::on(bundle.leak())
+    }
+
+    pub(crate) fn on(bundle: &'static [u8]) -> Result<Self, BootError> {
         let xen = FakeXen::new(64);
         let consoles = FakeConsoles::new(&xen);
-        // The bundle lies in the builder's memory for ever.
-        let bundle = bundle.leak();
         let store = FakeStore::new(&xen);
         let host = Host::new(
             xen.clone(),
