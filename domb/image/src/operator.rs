@@ -10,13 +10,13 @@ use stubdom::events::Events;
 use stubdom::{Exit, console, executor};
 use xen::event_channel::Port;
 
-use crate::TheHost;
+use crate::{Armed, TheHost, arm};
 
 /// Bytes of the event log on a line.
 const BYTES_PER_LINE: usize = 64;
 
 /// Serves the operator until one asks for the end.
-pub(crate) async fn serve(host: &TheHost) -> Exit {
+pub(crate) async fn serve(host: &TheHost, armed: &Armed) -> Exit {
     let typed = match Port::bind_virq(xen::VIRQ_CONSOLE) {
         Ok(port) => Events::listen(port),
         Err(problem) => {
@@ -38,7 +38,11 @@ pub(crate) async fn serve(host: &TheHost) -> Exit {
             match parse(&line) {
                 Ok(Request::Reboot) => return Exit::Reboot,
                 Ok(Request::Halt) => return Exit::Poweroff,
-                Ok(request) => obey(host, &request).await,
+                Ok(request) => {
+                    obey(host, &request).await;
+                    // What did not go well may have to be tried again.
+                    arm(host, armed);
+                }
                 Err(problem) => answer(&format!("error: {problem}")),
             }
             // Each request's answer ends so, whatever came of it.

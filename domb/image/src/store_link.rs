@@ -1,9 +1,12 @@
 //! domb's own connection to the store: its ring page, the port beside it, and the recovery box that it lends.
 
+use alloc::boxed::Box;
+
 use domb_core::store::{BuilderRing, RECOVERY_REFERENCE, RING_REFERENCE, RecoveryGrant, StoreLink};
 use stubdom::events::Events;
 use stubdom::lending::LentPages;
 use stubdom::store::RingTransport;
+use xen::domctl::Toolstack;
 use xen::event_channel::Port;
 use xen::store::{Client, StoreRing};
 use xen::{DomId, Error, PAGE_SIZE};
@@ -14,6 +17,7 @@ const PATIENCE_NS: u64 = 10_000_000_000;
 /// The connection, in whichever state it is.
 #[derive(Default)]
 pub(crate) struct Link {
+    toolstack: Option<Toolstack>,
     /// For whom ring and box are.
     store: Option<DomId>,
     /// Ring and port while no client has them.
@@ -23,6 +27,14 @@ pub(crate) struct Link {
 }
 
 impl Link {
+    /// No connection yet. `toolstack` tells whether the store's domain still runs.
+    pub(crate) fn new(toolstack: Toolstack) -> Self {
+        Self {
+            toolstack: Some(toolstack),
+            ..Self::default()
+        }
+    }
+
     /// The ring and the port: those of before if they were for the same domain, which keeps reference and port.
     fn ring(&mut self, store: DomId) -> xen::Result<(LentPages, Events)> {
         if let Some((page, events)) = self.idle.take()
@@ -104,7 +116,16 @@ impl StoreLink for Link {
             window: "ring of the store (not prepared)",
             pages: 1,
         })?;
-        self.client = Some(Client::new(RingTransport::new(page, events, PATIENCE_NS)));
+        let (toolstack, store) = (self.toolstack, self.store);
+        let alive = move || match (toolstack, store) {
+            // Not knowing is no reason to give up.
+            (Some(toolstack), Some(store)) => toolstack.domain_info(store).map_or(true, |info| {
+                info.is_some_and(|info| !info.dying && info.shutdown.is_none())
+            }),
+            _ => true,
+        };
+        let transport = RingTransport::new(page, events, PATIENCE_NS, Box::new(alive));
+        self.client = Some(Client::new(transport));
         Ok(())
     }
 

@@ -1,5 +1,7 @@
 //! The store's client over a ring page of this domain.
 
+use alloc::boxed::Box;
+
 use xen::event_channel::Port;
 use xen::ring::{BadIndex, SharedPage};
 use xen::store::{StoreRing, Transport};
@@ -21,6 +23,9 @@ pub enum RingError {
     /// The store gave the ring up, for the reason with this number (`XENSTORE_ERROR_*`).
     #[error("the store gave the ring up: error {0}")]
     GivenUp(u32),
+    /// The domain that is the store ended.
+    #[error("the store has ended")]
+    Ended,
     /// The event channel is gone.
     #[error("{0}")]
     Event(#[from] xen::Error),
@@ -37,22 +42,30 @@ enum Page {
 
 /// A ring page of this domain that the store maps, and the channel beside it. While it waits, nothing else of the domain
 /// runs: for a caller that cannot go on without the answer.
-#[derive(Debug)]
 pub struct RingTransport {
     page: Page,
     events: Events,
     patience_ns: u64,
+    /// Whether the store's domain runs; none where this domain cannot know.
+    alive: Option<Alive>,
 }
+
+/// Tells whether the store's domain runs.
+pub type Alive = Box<dyn Fn() -> bool>;
+
+/// How often it is asked while an answer is waited for, in nanoseconds: Xen tells nobody that a peer is gone.
+const LOOK_EVERY_NS: u64 = 20_000_000;
 
 impl RingTransport {
     /// A transport over a page that is lent to the store and a port that is offered to it. It gives up when the store does
-    /// nothing for `patience_ns` nanoseconds.
+    /// nothing for `patience_ns` nanoseconds, and soon after `alive` says that its domain does not run.
     #[must_use]
-    pub fn new(page: LentPages, events: Events, patience_ns: u64) -> Self {
+    pub fn new(page: LentPages, events: Events, patience_ns: u64, alive: Alive) -> Self {
         Self {
             page: Page::Lent(page),
             events,
             patience_ns,
+            alive: Some(alive),
         }
     }
 
@@ -63,6 +76,7 @@ impl RingTransport {
             page: Page::Own(connection.ring?),
             events: Events::listen(Port::adopt(connection.port)),
             patience_ns,
+            alive: None,
         })
     }
 
@@ -91,8 +105,19 @@ impl RingTransport {
     }
 
     fn wait(&self) -> Result<(), RingError> {
-        if self.events.wait_alone(time::now().saturating_add(self.patience_ns)) {
-            return Ok(());
+        let until = time::now().saturating_add(self.patience_ns);
+        loop {
+            let now = time::now();
+            let slice = now.saturating_add(LOOK_EVERY_NS).min(until);
+            if self.events.wait_alone(slice) {
+                return Ok(());
+            }
+            if self.alive.as_ref().is_some_and(|alive| !alive()) {
+                return Err(RingError::Ended);
+            }
+            if now >= until {
+                break;
+            }
         }
         match self.ring()?.error() {
             0 => Err(RingError::Silent(self.patience_ns / 1_000_000)),
