@@ -338,7 +338,11 @@ impl<H: Hypervisor, C: Consoles, L: StoreLink> Host<'_, H, C, L> {
             self.store.untold.len(),
         )]);
         match self.ask(|client| session::control(client, &["print"])) {
-            Ok(text) => lines.extend(text.lines().map(|line| format!("store: {line}"))),
+            // Nothing in it can move a terminal's cursor.
+            Ok(text) => lines.extend(
+                text.lines()
+                    .map(|line| format!("store: {}", line.replace(char::is_control, "?"))),
+            ),
             Err(problem) => lines.push(format!("store: {problem}")),
         }
         lines

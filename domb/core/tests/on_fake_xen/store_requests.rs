@@ -79,7 +79,7 @@ fn the_store_is_reported_on() {
         [
             "store=store domid=1 starts=1 domains=2 untold=0 state=running",
             "store: nodes 7",
-            "store: watches 0",
+            "store: watches ?[2J0",
         ]
     );
     scene.end("store", ShutdownReason::Crash);

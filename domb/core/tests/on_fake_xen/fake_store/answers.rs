@@ -90,7 +90,7 @@ impl State {
                     let domid = DomId(text(parts[1]).parse().unwrap());
                     self.assigned.insert(domid, text(parts[2]));
                 }
-                "print" => return Ok(b"nodes 7\nwatches 0\n\0".to_vec()),
+                "print" => return Ok(b"nodes 7\nwatches \x1b[2J0\n\0".to_vec()),
                 other => panic!("CONTROL {other}"),
             },
             other => panic!("a builder has no need of {}", other.name()),
