@@ -105,10 +105,7 @@ impl Server {
         0
     }
     pub fn explain(&self, domid: DomId, operation: Operation, path: &Path<'_>) -> Explanation {
-        Explanation {
-            allowed: false,
-            reason: alloc::string::String::new(),
-        }
+        self.config.policy.explain(domid, operation, path.as_str())
     }
     pub fn state(&self) -> State {
         State {
