@@ -8,7 +8,7 @@ use core::fmt;
 use measure::Bank;
 
 use crate::domain::{Domain, MAX_MEMORY_KIB, MAX_NEEDS, MAX_VCPUS, MEMORY_STEP_KIB, MIN_MEMORY_KIB};
-use crate::store::{self, MAX_RECOVERY_MIB, MAX_STORE_ACCESS, StoreQuota};
+use crate::store::{self, MAX_RECOVERY_MIB, MAX_STORE_ACCESS, StoreQuota, StoreRight};
 use crate::{Error, Kind, MAX_DOMAINS, MAX_IMAGES, Manifest, Role, name};
 
 /// One thing that is wrong, and where.
@@ -233,6 +233,10 @@ impl Domain {
             .iter()
             .find(|access| !store::is_path(&access.path, access.of.is_some()));
         errors.extend(wrong.map(|access| Error::StoreAccessPath(access.path.clone())));
+        let wrong = self.store_access.iter().find(|access| {
+            access.of.is_none() && access.access == StoreRight::Write && store::is_builders(&access.path)
+        });
+        errors.extend(wrong.map(|access| Error::StoreAccessWrite(access.path.clone())));
     }
 }
 
@@ -279,7 +283,7 @@ mod tests {
     #[test]
     fn each_limit_is_named_with_what_is_accepted() {
         type Change = fn(&mut Domain);
-        let cases: [(Change, &str); 33] = [
+        let cases: [(Change, &str); 34] = [
             (|web| web.vcpus = 0, "domain web: 0 vcpus; accepted: 1 to 64"),
             (|web| web.vcpus = 65, "domain web: 65 vcpus; accepted: 1 to 64"),
             (
@@ -391,11 +395,18 @@ mod tests {
             ),
             (
                 |web| web.store_access[0].path = "data".into(),
-                "domain web: store-access: path \"data\"; accepted: names of A-Z a-z 0-9 - _ @ or * between slashes, at the end **, at most 2048 bytes; beginning with a slash, and with * for a domain's number, or with of = the name of a domain and no slash at the start",
+                "domain web: store-access: path \"data\"; accepted: names of A-Z a-z 0-9 - _ @ or * between slashes, at the end **, at most 2048 bytes; beginning with a slash, and with * for a domain's number, or with of = the name of a domain and no slash at the start, or @introduceDomain or @releaseDomain",
             ),
             (
                 |web| web.store_access[1].path = "/data".into(),
-                "domain web: store-access: path \"/data\"; accepted: names of A-Z a-z 0-9 - _ @ or * between slashes, at the end **, at most 2048 bytes; beginning with a slash, and with * for a domain's number, or with of = the name of a domain and no slash at the start",
+                "domain web: store-access: path \"/data\"; accepted: names of A-Z a-z 0-9 - _ @ or * between slashes, at the end **, at most 2048 bytes; beginning with a slash, and with * for a domain's number, or with of = the name of a domain and no slash at the start, or @introduceDomain or @releaseDomain",
+            ),
+            (
+                |web| {
+                    web.store_access[0].path = "/tool/**".into();
+                    web.store_access[0].access = StoreRight::Write;
+                },
+                "domain web: store-access: write \"/tool/**\"; accepted: read, for nobody but the builder writes there",
             ),
             (
                 |web| web.store_access[1].of = Some("net".into()),

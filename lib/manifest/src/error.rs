@@ -168,9 +168,13 @@ pub enum Error {
     /// A path that names no nodes of the store.
     #[error(
         "store-access: path {0:?}; accepted: names of A-Z a-z 0-9 - _ @ or * between slashes, at the end **, at most {MAX_STORE_PATH} \
-         bytes; beginning with a slash, and with * for a domain's number, or with of = the name of a domain and no slash at the start"
+         bytes; beginning with a slash, and with * for a domain's number, or with of = the name of a domain and no slash at the start, or \
+         @introduceDomain or @releaseDomain"
     )]
     StoreAccessPath(String),
+    /// A path where only the builder writes.
+    #[error("store-access: write {0:?}; accepted: read, for nobody but the builder writes there")]
+    StoreAccessWrite(String),
     /// The home of a domain that does not exist.
     #[error("store-access: of {0:?}: there is no such domain")]
     StoreAccessOf(String),

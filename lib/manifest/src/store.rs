@@ -146,7 +146,7 @@ pub struct StoreAccess {
     /// The name of the domain in whose home `path` begins.
     pub of: Option<String>,
     /// The nodes: names between slashes, `*` for any one name, at the end `**` for the node before it and all below.
-    /// Without `of` it begins with a slash. At most [`MAX_STORE_PATH`] bytes.
+    /// Without `of` it begins with a slash, or is `@introduceDomain` or `@releaseDomain`. At most [`MAX_STORE_PATH`] bytes.
     pub path: String,
     /// What may be done with them.
     pub access: StoreRight,
@@ -279,6 +279,11 @@ impl Default for StoreSettings {
     }
 }
 
+/// Names that are no nodes, but can be watched.
+const SPECIAL: [&str; 2] = ["@introduceDomain", "@releaseDomain"];
+/// The trees in which only the builder writes.
+const BUILDERS: [&str; 4] = ["local", "tool", "vm", "libxl"];
+
 /// Whether `path` is one that [`StoreAccess::path`] describes.
 ///
 /// Names are those of the store: letters, digits, `-`, `_` and `@`. A number in place of a domain's is refused: Xen gives
@@ -291,6 +296,9 @@ pub(crate) fn is_path(path: &str, relative: bool) -> bool {
                     .bytes()
                     .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'@'))
     };
+    if !relative && SPECIAL.contains(&path) {
+        return true;
+    }
     let names = if relative {
         Some(path)
     } else {
@@ -301,6 +309,14 @@ pub(crate) fn is_path(path: &str, relative: bool) -> bool {
         && names
             .map(|names| names.strip_suffix("/**").unwrap_or(names))
             .is_some_and(|names| names == "**" || names.split('/').all(name))
+}
+
+/// Whether `path`, which has no domain that it is of, cannot be given to anybody to write: it lies in a tree of the builder
+/// and in no home, or is no node.
+pub(crate) fn is_builders(path: &str) -> bool {
+    let names = path.strip_prefix('/').unwrap_or(path);
+    let root = names.split('/').next().unwrap_or_default();
+    SPECIAL.contains(&path) || BUILDERS.contains(&root) && !names.starts_with("local/domain/")
 }
 
 /// Whether the first part is a domain's number other than 0.
@@ -337,8 +353,30 @@ mod tests {
             "/**",
             "/*/x",
             "/tool/**",
+            "@releaseDomain",
         ] {
             assert!(is_path(path, false), "{path}");
+        }
+        assert!(!is_path("@releaseDomain/7", false));
+        for path in [
+            "/tool",
+            "/vm/**",
+            "/libxl/*/x",
+            "/local/domain",
+            "/local/**",
+            "@introduceDomain",
+        ] {
+            assert!(is_builders(path), "{path}");
+        }
+        for path in [
+            "/",
+            "/**",
+            "/*",
+            "/local/domain/**",
+            "/local/domain/*/control",
+            "/own/**",
+        ] {
+            assert!(!is_builders(path), "{path}");
         }
         for path in ["data", "data/**", "**", "*/x", "device/vif/0", "7"] {
             assert!(is_path(path, true), "{path}");

@@ -226,7 +226,10 @@ fn key_of(error: &Error, in_domain: bool) -> Option<&'static str> {
         Error::Quota { .. } if in_domain => "store-quota",
         Error::Quota { .. } => "quota",
         Error::Recovery(_) => "recovery",
-        Error::TooManyStoreAccess(_) | Error::StoreAccessPath(_) | Error::StoreAccessOf(_) => "store-access",
+        Error::TooManyStoreAccess(_)
+        | Error::StoreAccessPath(_)
+        | Error::StoreAccessWrite(_)
+        | Error::StoreAccessOf(_) => "store-access",
         Error::TooManyNeeds(_)
         | Error::StoreNeeds(_)
         | Error::DuplicateNeed(_)
