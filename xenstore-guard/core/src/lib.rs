@@ -18,6 +18,7 @@ pub mod policy;
 pub mod quota;
 mod server;
 pub mod state;
+pub mod stream;
 
 pub use change::Change;
 pub use environment::Environment;
