@@ -16,6 +16,7 @@ mod environment;
 pub mod path;
 pub mod policy;
 pub mod quota;
+pub mod recovery;
 mod server;
 pub mod state;
 pub mod stream;

@@ -110,6 +110,6 @@ pub struct TooLarge {
 }
 
 /// The beginning of a text from outside, for an error message.
-pub(super) fn excerpt(bytes: &[u8]) -> String {
+pub(crate) fn excerpt(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes.get(..80).unwrap_or(bytes)).into_owned()
 }

@@ -10,17 +10,22 @@ pub(super) const ALIGNMENT: usize = 8;
 
 /// Reads the fields of a record.
 #[derive(Debug)]
-pub(super) struct Fields<'a> {
+pub(crate) struct Fields<'a> {
     body: &'a [u8],
     rest: &'a [u8],
 }
 
 impl<'a> Fields<'a> {
-    pub(super) fn new(body: &'a [u8]) -> Self {
+    pub(crate) fn new(body: &'a [u8]) -> Self {
         Self { body, rest: body }
     }
 
-    pub(super) fn bytes(&mut self, field: &'static str, count: usize) -> Result<&'a [u8], Problem> {
+    /// Whether nothing is left.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rest.is_empty()
+    }
+
+    pub(crate) fn bytes(&mut self, field: &'static str, count: usize) -> Result<&'a [u8], Problem> {
         let Some((bytes, rest)) = self.rest.split_at_checked(count) else {
             return Err(Problem::RecordEnds {
                 field,
@@ -44,28 +49,28 @@ impl<'a> Fields<'a> {
         Ok(*bytes)
     }
 
-    pub(super) fn u8(&mut self, field: &'static str) -> Result<u8, Problem> {
+    pub(crate) fn u8(&mut self, field: &'static str) -> Result<u8, Problem> {
         self.array(field).map(u8::from_le_bytes)
     }
 
-    pub(super) fn u16(&mut self, field: &'static str) -> Result<u16, Problem> {
+    pub(crate) fn u16(&mut self, field: &'static str) -> Result<u16, Problem> {
         self.array(field).map(u16::from_le_bytes)
     }
 
-    pub(super) fn u32(&mut self, field: &'static str) -> Result<u32, Problem> {
+    pub(crate) fn u32(&mut self, field: &'static str) -> Result<u32, Problem> {
         self.array(field).map(u32::from_le_bytes)
     }
 
-    pub(super) fn i32(&mut self, field: &'static str) -> Result<i32, Problem> {
+    pub(crate) fn i32(&mut self, field: &'static str) -> Result<i32, Problem> {
         self.array(field).map(i32::from_le_bytes)
     }
 
-    pub(super) fn u64(&mut self, field: &'static str) -> Result<u64, Problem> {
+    pub(crate) fn u64(&mut self, field: &'static str) -> Result<u64, Problem> {
         self.array(field).map(u64::from_le_bytes)
     }
 
     /// The bytes before the next NUL, which is taken too.
-    pub(super) fn until_nul(&mut self, field: &'static str) -> Result<&'a [u8], Problem> {
+    pub(crate) fn until_nul(&mut self, field: &'static str) -> Result<&'a [u8], Problem> {
         let length = self.rest.iter().position(|&byte| byte == 0);
         let Some(length) = length else {
             return Err(Problem::RecordEnds {
@@ -80,13 +85,13 @@ impl<'a> Fields<'a> {
     }
 
     /// Leaves padding out, up to the next multiple of eight bytes.
-    pub(super) fn align(&mut self) -> Result<(), Problem> {
+    pub(crate) fn align(&mut self) -> Result<(), Problem> {
         let used = self.body.len() - self.rest.len();
         self.bytes("padding", used.next_multiple_of(ALIGNMENT) - used).map(drop)
     }
 
     /// What is left may be padding only.
-    pub(super) fn finish(self) -> Result<(), Problem> {
+    pub(crate) fn finish(self) -> Result<(), Problem> {
         let fields = self.body.len() - self.rest.len();
         // C xenstored counts its padding to the record's length.
         if self.body.len() > fields.next_multiple_of(ALIGNMENT) {

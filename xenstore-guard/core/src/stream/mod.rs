@@ -17,7 +17,9 @@ mod records;
 mod tests;
 mod write;
 
+pub(crate) use error::excerpt;
 pub use error::{Problem, StreamError, TooLarge};
-pub use read::{Stream, read, read_prefix};
+pub(crate) use fields::Fields;
+pub use read::{Stream, read, read_part};
 pub use records::Records;
 pub use write::{Handover, WriteError, write, write_to};

@@ -10,7 +10,7 @@ use xen::store::wire::{Access, MAX_PAYLOAD, Permission};
 use super::check::{text, watch_path, whole_messages};
 use super::error::{Problem, StreamError};
 use super::extra::{Extra, ExtraDomain};
-use super::record::{Connection, ConnectionPeer, Node, Quota, Record, Watch};
+use super::record::{Connection, ConnectionPeer, HEADER_BYTES, Node, Quota, Record, Watch};
 use super::records::Records;
 use super::write::Handover;
 use crate::Path;
@@ -24,8 +24,6 @@ pub struct Stream {
     pub state: State,
     /// What it said of the process that wrote it.
     pub handover: Handover,
-    /// Bytes that it takes.
-    pub bytes: usize,
 }
 
 /// Reads a stream and nothing behind it.
@@ -33,47 +31,60 @@ pub struct Stream {
 /// # Errors
 /// [`StreamError`], with the record that is wrong.
 pub fn read(bytes: &[u8]) -> Result<Stream, StreamError> {
-    let stream = read_prefix(bytes)?;
-    if stream.0.bytes < bytes.len() {
-        return Err(StreamError {
-            record: stream.1,
-            offset: stream.0.bytes,
-            problem: Problem::BehindEnd {
-                bytes: bytes.len() - stream.0.bytes,
+    match read_part(bytes) {
+        (Some(stream), None) => Ok(stream),
+        (_, Some(problem)) => Err(problem),
+        // Without a header there is a problem.
+        (None, None) => Err(StreamError {
+            record: 0,
+            offset: 0,
+            problem: Problem::StreamEnds {
+                what: "the header",
+                needed: HEADER_BYTES,
+                left: bytes.len(),
             },
-        });
+        }),
     }
-    Ok(stream.0)
 }
 
-/// Reads a stream, behind which there may be other bytes; its records are counted.
-///
-/// # Errors
-/// [`StreamError`], with the record that is wrong.
-pub fn read_prefix(bytes: &[u8]) -> Result<(Stream, usize), StreamError> {
-    let mut records = Records::new(bytes)?;
+/// Reads what can be read of a stream: up to its end, or to the record that is wrong. Nothing where the header is.
+#[must_use]
+pub fn read_part(bytes: &[u8]) -> (Option<Stream>, Option<StreamError>) {
+    let mut records = match Records::new(bytes) {
+        Ok(records) => records,
+        Err(problem) => return (None, Some(problem)),
+    };
     let mut builder = Builder {
         version: records.version(),
         ..Builder::default()
     };
-    loop {
-        let offset = records.offset();
-        let Some(record) = records.next() else {
+    let mut wrong = None;
+    let mut offset = records.offset();
+    while let Some(record) = records.next() {
+        let added = record.and_then(|record| {
+            builder.add(record).map_err(|problem| StreamError {
+                record: records.number(),
+                offset,
+                problem,
+            })
+        });
+        if let Err(problem) = added {
+            wrong = Some(problem);
             break;
-        };
-        builder.add(record?).map_err(|problem| StreamError {
+        }
+        offset = records.offset();
+    }
+    if wrong.is_none() && offset < bytes.len() {
+        wrong = Some(StreamError {
             record: records.number(),
             offset,
-            problem,
-        })?;
+            problem: Problem::BehindEnd {
+                bytes: bytes.len() - offset,
+            },
+        });
     }
     let (state, handover) = builder.finish();
-    let stream = Stream {
-        state,
-        handover,
-        bytes: records.offset(),
-    };
-    Ok((stream, records.number()))
+    (Some(Stream { state, handover }), wrong)
 }
 
 /// What the records so far said.
