@@ -55,7 +55,7 @@ impl Writer {
         let Some((header, body)) = frame.split_first_chunk_mut::<FRAME_HEADER_BYTES>() else {
             return false;
         };
-        let value = check(self.generation, self.used, body.get(..length).unwrap_or_default());
+        let value = check_value(self.generation, self.used, short, body);
         *header = (u64::from(value) << 32 | u64::from(short)).to_le_bytes();
         memory.write(layout.area(self.area) + self.used, frame);
         self.used += frame.len();
@@ -66,6 +66,11 @@ impl Writer {
     pub(super) fn publish(&self, memory: &mut impl RecoveryBox) {
         memory.publish(self.area.length(), self.used as u64);
     }
+}
+
+/// The check value of a frame's bytes with their padding.
+fn check_value(generation: u64, offset: usize, length: u32, body: &[u8]) -> u32 {
+    check(&[generation, offset as u64, length.into()], body)
 }
 
 /// Begins a frame.
@@ -122,9 +127,10 @@ pub(super) fn read(
     if length.next_multiple_of(8) > left - FRAME_HEADER_BYTES {
         return Err(FrameProblem::Length { length: short, left });
     }
-    body.resize(length, 0);
+    body.resize(length.next_multiple_of(8), 0);
     memory.read(start + FRAME_HEADER_BYTES, body);
-    let computed = check(generation, offset, body);
+    let computed = check_value(generation, offset, short, body);
+    body.truncate(length);
     if computed != found {
         return Err(FrameProblem::Check { found, computed });
     }

@@ -135,7 +135,11 @@ impl Items<'_> {
                 path,
                 value,
                 permissions,
-            } => self.u8(WRITE).bytes(path.as_bytes()).bytes(value).permissions(permissions),
+            } => self
+                .u8(WRITE)
+                .bytes(path.as_bytes())
+                .bytes(value)
+                .permissions(permissions),
             Change::Remove { path } => self.u8(REMOVE).bytes(path.as_bytes()),
             Change::Permissions { path, permissions } => {
                 self.u8(PERMISSIONS).bytes(path.as_bytes()).permissions(permissions)

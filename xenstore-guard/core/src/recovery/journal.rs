@@ -140,17 +140,32 @@ impl<B: RecoveryBox> Recovery<B> {
     /// Bytes that the journal can take before a snapshot has to make room.
     #[must_use]
     pub fn room(&self) -> usize {
-        self.writer.map_or(0, |writer| self.layout.area_bytes.saturating_sub(writer.used))
+        self.writer
+            .map_or(0, |writer| self.layout.area_bytes.saturating_sub(writer.used))
     }
 
     /// Rings that have no slot, since all are taken: requests of theirs that are in flight at a crash may be executed again.
     #[must_use]
     pub fn rings_without_slot(&self) -> usize {
-        self.rings.values().filter(|ring| ring.served && ring.slot.is_none()).count()
+        self.rings
+            .values()
+            .filter(|ring| ring.served && ring.slot.is_none())
+            .count()
     }
 
     /// Takes a change. It is in the box after the next [`Recovery::commit`].
     pub fn journal(&mut self, change: &Change<'_>) {
+        if let Change::Connect { connection, .. } = change
+            && (self.sockets.contains(connection) || self.rings.contains_key(connection))
+        {
+            let before = self.ended.len();
+            self.ended.retain(|ended| ended != connection);
+            if self.ended.len() == before {
+                // A snapshot told it earlier.
+                return;
+            }
+            self.forget_ring(*connection);
+        }
         if let Some(connection) = item::connection_of(change) {
             match *change {
                 Change::Connect {
@@ -247,10 +262,10 @@ impl<B: RecoveryBox> Recovery<B> {
     ///
     /// # Errors
     /// [`RecoveryError::NoRoom`] or [`RecoveryError::TooLarge`]: the live area stays as it is, and what it misses is counted.
-    pub fn compact(&mut self, state: &State) -> Result<(), RecoveryError> {
+    pub fn compact(&mut self, state: State) -> Result<(), RecoveryError> {
         frame::begin(&mut self.frame, Kind::Journal);
+        self.know_connections(&state);
         if self.layout == Layout::NONE {
-            self.know_connections(state);
             self.forget_ended();
             return Ok(());
         }
@@ -292,23 +307,37 @@ impl<B: RecoveryBox> Recovery<B> {
         self.memory.publish(LOST, self.lost);
     }
 
-    fn write_snapshot(&mut self, state: &State) -> Result<Writer, RecoveryError> {
+    fn write_snapshot(&mut self, mut state: State) -> Result<Writer, RecoveryError> {
+        // Nothing remains of sockets; what is in flight in rings comes behind the snapshot.
+        state.connections.retain(|connection| connection.peer != Peer::Socket);
+        let mut flights = Vec::new();
+        for connection in &mut state.connections {
+            if let Some(ring) = self.rings.get(&connection.id) {
+                frame::begin(&mut self.frame, Kind::Journal);
+                ring.write_flight(connection, &mut Items(&mut self.frame));
+                if !self.is_clean() {
+                    flights.push(core::mem::take(&mut self.frame));
+                }
+            }
+            connection.input.clear();
+            connection.output.clear();
+            connection.partial_output = 0;
+        }
         let (area, generation) = self.next;
         let mut writer = Writer {
             area,
             generation,
             used: 0,
         };
-        self.memory.write(0, &MAGIC);
-        self.memory.write(SIZE, &(self.memory.size() as u64).to_le_bytes());
-        self.know_connections(state);
+        self.memory.publish(SIZE, self.memory.size() as u64);
+        self.memory.publish(0, u64::from_le_bytes(MAGIC));
         frame::begin(&mut self.frame, Kind::Start);
         self.frame.extend_from_slice(&generation.to_le_bytes());
         self.append(&mut writer)?;
         frame::begin(&mut self.frame, Kind::Snapshot);
         let full = self.no_room();
         let (memory, layout, frame) = (&mut self.memory, &self.layout, &mut self.frame);
-        stream::write_to(state, &Handover::default(), |mut bytes| {
+        stream::write_to(&state, &Handover::default(), |mut bytes| {
             while !bytes.is_empty() {
                 let room = (frame::FRAME_HEADER_BYTES + 1 + CHUNK).saturating_sub(frame.len());
                 let (now, later) = bytes.split_at(room.min(bytes.len()));
@@ -330,7 +359,10 @@ impl<B: RecoveryBox> Recovery<B> {
         self.append(&mut writer)?;
         frame::begin(&mut self.frame, Kind::SnapshotEnd);
         self.append(&mut writer)?;
-        self.write_flights(state, &mut writer)?;
+        for flight in flights {
+            self.frame = flight;
+            self.append(&mut writer)?;
+        }
         Ok(writer)
     }
 
@@ -339,21 +371,6 @@ impl<B: RecoveryBox> Recovery<B> {
             return Ok(());
         }
         Err(self.no_room())
-    }
-
-    /// What is in flight, as the first of the journal behind a snapshot.
-    fn write_flights(&mut self, state: &State, writer: &mut Writer) -> Result<(), RecoveryError> {
-        for connection in &state.connections {
-            let Some(ring) = self.rings.get(&connection.id) else {
-                continue;
-            };
-            frame::begin(&mut self.frame, Kind::Journal);
-            ring.write_flight(connection, &mut Items(&mut self.frame));
-            if !self.is_clean() {
-                self.append(writer)?;
-            }
-        }
-        Ok(())
     }
 
     /// Learns of connections that came before the journal did.

@@ -114,8 +114,15 @@ fn candidates(
             Err(_) => {}
         }
     }
-    if live.1 != 0 && !candidates.iter().any(|&(area, generation, _)| (area, generation) == live) {
-        report.damage(LIVE, &format_args!("generation {} is not in area {}", live.1, live.0.number()));
+    if live.1 != 0
+        && !candidates
+            .iter()
+            .any(|&(area, generation, _)| (area, generation) == live)
+    {
+        report.damage(
+            LIVE,
+            &format_args!("generation {} is not in area {}", live.1, live.0.number()),
+        );
         candidates.sort_by_key(|&(_, generation, _)| core::cmp::Reverse(generation));
     }
     candidates

@@ -8,9 +8,7 @@ use core::ops::Bound;
 use xen::DomId;
 
 use crate::quota::Limits;
-use crate::state::{
-    ConnectionId, ConnectionState, DomainState, NodeState, Peer, PermissionState, State, WatchState,
-};
+use crate::state::{ConnectionId, ConnectionState, DomainState, NodeState, Peer, PermissionState, State, WatchState};
 use crate::{Change, Path};
 
 /// A state that changes are applied to.
@@ -54,7 +52,16 @@ impl Replay {
     }
 
     /// The state now.
-    pub(super) fn finish(self) -> State {
+    pub(super) fn finish(mut self) -> State {
+        for domain in self.domains.values_mut() {
+            domain.introduced = false;
+        }
+        let peers: Vec<Peer> = self.connections.values().map(|connection| connection.peer).collect();
+        for peer in peers {
+            if let Peer::Domain { domid, .. } = peer {
+                self.domain(domid).introduced = true;
+            }
+        }
         // In the order of bytes a parent is before its children, and `@` behind `/`.
         let nodes = self.nodes.into_iter().map(|(path, (value, permissions))| NodeState {
             path,
@@ -81,14 +88,11 @@ impl Replay {
             } => self.write(path, value, permissions)?,
             Change::Remove { path } => self.remove(path)?,
             Change::Permissions { path, permissions } => self.set_permissions(path, permissions)?,
-            Change::Connect { connection, peer } => self.connect(connection, peer),
+            Change::Connect { connection, peer } => self.connect(connection, peer)?,
             Change::Disconnect { connection } => {
-                let gone = self.connections.remove(&connection).ok_or(Misfit::Connection(connection.number()))?;
-                if let Peer::Domain { domid, .. } = gone.peer
-                    && let Some(domain) = self.domains.get_mut(&domid)
-                {
-                    domain.introduced = false;
-                }
+                self.connections
+                    .remove(&connection)
+                    .ok_or(Misfit::Connection(connection.number()))?;
             }
             Change::Reset { connection } => reset(self.connection(connection)?),
             Change::Ignore { connection } => {
@@ -101,11 +105,16 @@ impl Replay {
                 path,
                 token,
                 depth,
-            } => self.connection(connection)?.watches.push(WatchState {
-                path: path.into(),
-                token: token.to_vec(),
-                depth,
-            }),
+            } => {
+                let watches = &mut self.connection(connection)?.watches;
+                if !watches.iter().any(|watch| watch.path == path && watch.token == token) {
+                    watches.push(WatchState {
+                        path: path.into(),
+                        token: token.to_vec(),
+                        depth,
+                    });
+                }
+            }
             Change::Unwatch {
                 connection,
                 path,
@@ -118,7 +127,7 @@ impl Replay {
                 self.domain(domid);
             }
             Change::Introduce { domid, ring, port } => {
-                self.domain(domid).introduced = true;
+                self.domain(domid);
                 for connection in self.connections.values_mut() {
                     if let Peer::Domain {
                         domid: whose,
@@ -136,7 +145,12 @@ impl Replay {
             }
             Change::Shutdown { domid, shutdown } => self.domain(domid).shutdown = shutdown,
             Change::Target { domid, target } => self.domain(domid).target = Some(target),
-            Change::TransactionOpen { connection, id } => self.connection(connection)?.transactions.push(id),
+            Change::TransactionOpen { connection, id } => {
+                let open = &mut self.connection(connection)?.transactions;
+                if id != 0 && !open.contains(&id) {
+                    open.push(id);
+                }
+            }
             Change::TransactionClosed { connection, id } => {
                 self.connection(connection)?.transactions.retain(|&open| open != id);
             }
@@ -223,9 +237,17 @@ impl Replay {
         Ok(())
     }
 
-    fn connect(&mut self, id: ConnectionId, peer: Peer) {
+    fn connect(&mut self, id: ConnectionId, peer: Peer) -> Result<(), Misfit> {
+        if self.connections.contains_key(&id) {
+            return Err(Misfit::Connection(id.number()));
+        }
         if let Peer::Domain { domid, .. } = peer {
-            self.domain(domid).introduced = true;
+            let mut others = self.connections.values();
+            let taken = |other: &ConnectionState| matches!(other.peer, Peer::Domain { domid: of, .. } if of == domid);
+            if others.any(taken) {
+                return Err(Misfit::Connection(id.number()));
+            }
+            self.domain(domid);
         }
         self.connections.insert(
             id,
@@ -240,6 +262,7 @@ impl Replay {
                 transactions: Vec::new(),
             },
         );
+        Ok(())
     }
 
     fn connection(&mut self, id: ConnectionId) -> Result<&mut ConnectionState, Misfit> {

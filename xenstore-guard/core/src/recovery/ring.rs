@@ -170,7 +170,9 @@ impl RingState {
         }
         if let Some((large, put)) = &self.large {
             items.large(id, large.begin, large.end, &large.message);
-            output = output.get(large.message.len().saturating_sub(*put)..).unwrap_or_default();
+            output = output
+                .get(large.message.len().saturating_sub(*put)..)
+                .unwrap_or_default();
         }
         let mut unanswered = self.unanswered.iter();
         while let Some((header, message, rest)) = first_message(output) {
@@ -202,4 +204,3 @@ pub(super) fn first_reply(mut bytes: &[u8]) -> Option<&[u8]> {
     }
     None
 }
-

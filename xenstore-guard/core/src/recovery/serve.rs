@@ -5,9 +5,9 @@ use alloc::vec::Vec;
 
 use xen::DomId;
 use xen::ring::BadIndex;
+use xen::store::StoreError;
 use xen::store::ring::{RING_BYTES, StoreRing};
 use xen::store::wire::Operation;
-use xen::store::StoreError;
 
 use super::flight::Large;
 use super::journal::{Recovery, RecoveryError};
@@ -137,7 +137,7 @@ impl<B: RecoveryBox> Recovery<B> {
     pub fn keep(&mut self, server: &Server) -> Result<(), RecoveryError> {
         match self.commit() {
             Ok(()) => Ok(()),
-            Err(_) => self.compact(&server.state()),
+            Err(_) => self.compact(server.state()),
         }
     }
 }
@@ -292,7 +292,10 @@ impl<B: RecoveryBox, R: Ring> Service<'_, B, R> {
         let Some(state) = self.recovery.rings.get_mut(&self.id) else {
             return Ok(());
         };
-        let Some(count) = end.checked_sub(state.requests).and_then(|count| usize::try_from(count).ok()) else {
+        let Some(count) = end
+            .checked_sub(state.requests)
+            .and_then(|count| usize::try_from(count).ok())
+        else {
             return Ok(());
         };
         self.ring.consume_requests(count)?;
@@ -356,7 +359,11 @@ impl<B: RecoveryBox, R: Ring> Service<'_, B, R> {
             let Some(state) = self.recovery.rings.get(&self.id) else {
                 return Ok(());
             };
-            let wanted = state.framing.missing().min(self.server.input_room(self.id)).min(RING_BYTES);
+            let wanted = state
+                .framing
+                .missing()
+                .min(self.server.input_room(self.id))
+                .min(RING_BYTES);
             let buffer = buffer.get_mut(..wanted).unwrap_or_default();
             if buffer.is_empty() {
                 return Ok(());
@@ -402,8 +409,7 @@ impl<B: RecoveryBox, R: Ring> Service<'_, B, R> {
     }
 
     fn keep_snapshot(&mut self) {
-        let state = self.server.state();
-        if let Err(problem) = self.recovery.compact(&state) {
+        if let Err(problem) = self.recovery.compact(self.server.state()) {
             self.served.unkept = Some(problem);
         }
     }

@@ -103,13 +103,7 @@ impl Slot {
     }
 
     /// Takes a free slot. It is in use when this returns, not before.
-    fn take(
-        memory: &mut impl RecoveryBox,
-        layout: &Layout,
-        index: usize,
-        owner: Owner,
-        progress: Progress,
-    ) -> Self {
+    fn take(memory: &mut impl RecoveryBox, layout: &Layout, index: usize, owner: Owner, progress: Progress) -> Self {
         let mut slot = Self { index, count: 0 };
         slot.write(memory, layout, owner, progress);
         memory.publish(layout.slot(index) + OWNER, owner.encode());
@@ -117,13 +111,7 @@ impl Slot {
     }
 
     /// Changes what it says, at once.
-    fn write(
-        &mut self,
-        memory: &mut impl RecoveryBox,
-        layout: &Layout,
-        owner: Owner,
-        progress: Progress,
-    ) {
+    fn write(&mut self, memory: &mut impl RecoveryBox, layout: &Layout, owner: Owner, progress: Progress) {
         self.count = self.count.wrapping_add(1);
         let at = layout.slot(self.index);
         let copy = at + Self::copy(self.count);
@@ -209,5 +197,5 @@ fn copy_check(owner: u64, offset: usize, begin: u64, end: u64) -> u64 {
     for (to, word) in bytes.chunks_exact_mut(8).zip([begin, end]) {
         to.copy_from_slice(&word.to_le_bytes());
     }
-    check(owner, offset, &bytes).into()
+    check(&[owner, offset as u64], &bytes).into()
 }

@@ -11,26 +11,12 @@ use super::record::{Connection, ConnectionPeer, Node, NodePermission, Quota, Rec
 
 /// No domain (`DOMID_INVALID`).
 pub(super) const DOMID_INVALID: u16 = 0x7ff4;
-/// The first number that no domain has (`DOMID_FIRST_RESERVED`).
-pub(super) const DOMID_FIRST_RESERVED: u16 = 0x7ff0;
 /// Depth of a watch that has none, in WATCH_DATA_EXTENDED.
 const UNLIMITED_DEPTH: u16 = 0xffff;
 /// `fields` of CONNECTION_DATA: `unique-id` is there.
 const FIELD_UNIQUE_ID: u16 = 1;
 /// `flags` of a permission: it is of a domain that is gone.
 const FLAG_STALE: u8 = 1;
-
-/// A domain's number.
-pub(super) fn domid(field: &'static str, number: u16) -> Result<DomId, Problem> {
-    if number < DOMID_FIRST_RESERVED {
-        return Ok(DomId(number));
-    }
-    Err(Problem::Number {
-        field,
-        found: number.into(),
-        expected: "a domain's number, less than 0x7ff0",
-    })
-}
 
 pub(super) fn decode_connection<'a>(fields: &mut Fields<'a>) -> Result<Connection<'a>, Problem> {
     let id = fields.u32("conn-id")?;
@@ -52,10 +38,10 @@ pub(super) fn decode_connection<'a>(fields: &mut Fields<'a>) -> Result<Connectio
     }
     let peer = match kind {
         0 => ConnectionPeer::Ring {
-            domid: domid("domid", fields.u16("domid")?)?,
+            domid: DomId(fields.u16("domid")?),
             target: match fields.u16("tdomid")? {
                 DOMID_INVALID => None,
-                number => Some(domid("tdomid", number)?),
+                number => Some(DomId(number)),
             },
             port: fields.u32("evtchn")?,
         },
@@ -230,7 +216,6 @@ fn decode_permission(fields: &mut Fields<'_>) -> Result<NodePermission, Problem>
             expected: "0 or 1",
         });
     }
-    // Any number: SET_PERMS takes all.
     let domid = DomId(fields.u16("domid")?);
     Ok(NodePermission {
         permission: Permission::new(domid, access),
@@ -270,7 +255,7 @@ pub(super) fn decode_global_quotas<'a>(fields: &mut Fields<'a>) -> Result<Record
 }
 
 pub(super) fn decode_domain<'a>(fields: &mut Fields<'a>, version: u32) -> Result<Record<'a>, Problem> {
-    let domid = domid("domain-id", fields.u16("domain-id")?)?;
+    let domid = DomId(fields.u16("domain-id")?);
     let count = fields.u16("n-quota")?;
     let features = fields.u32("features")?;
     Ok(Record::Domain {

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 
 use xen::DomId;
 
-use super::body::{DOMID_INVALID, decode_quotas, domid, encode_quotas, text};
+use super::body::{DOMID_INVALID, decode_quotas, encode_quotas, text};
 use super::error::{Problem, TooLarge};
 use super::fields::{Fields, Output};
 use super::record::Quota;
@@ -95,7 +95,7 @@ impl<'a> Extra<'a> {
                 }
             }
             DOMAIN => {
-                let number = domid("domid", fields.u16("domid")?)?;
+                let number = DomId(fields.u16("domid")?);
                 let flags = fields.u16("flags")?;
                 if flags & !FLAG_SHUTDOWN != 0 {
                     return Err(unknown_flags(flags.into()));
@@ -104,7 +104,7 @@ impl<'a> Extra<'a> {
                 let quotas = fields.u16("n-quota")?;
                 let target = match fields.u16("tdomid")? {
                     DOMID_INVALID => None,
-                    target => Some(domid("tdomid", target)?),
+                    target => Some(DomId(target)),
                 };
                 fields.u16("pad")?;
                 let features = fields.u32("features")?;

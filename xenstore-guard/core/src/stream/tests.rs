@@ -403,10 +403,6 @@ fn errors_say_which_record_and_what_was_expected() {
             "record 1 at byte 16: connection did not come before: 1",
         ),
         (
-            vec![ring_record(1, 0x7ff0), End],
-            "record 1 at byte 16: domid is 0x7ff0, expected a domain's number, less than 0x7ff0",
-        ),
-        (
             vec![],
             "record 1 at byte 16: a record's header takes 8 bytes, the stream has 0 more",
         ),

@@ -1,9 +1,9 @@
 //! A box in memory whose owner can die at any write.
 
-use core::cell::{Cell, RefCell};
 use alloc::rc::Rc;
 use alloc::vec;
 use alloc::vec::Vec;
+use core::cell::{Cell, RefCell};
 
 use crate::recovery::RecoveryBox;
 
