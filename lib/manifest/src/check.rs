@@ -386,8 +386,8 @@ mod tests {
                 "domain web: quota nodes of 1048577; accepted: 0 to 1048576",
             ),
             (
-                |web| web.store_quota.output_bytes = Some(0),
-                "domain web: quota output-bytes of 0; accepted: 16384 to 1073741824",
+                |web| web.store_quota.outstanding = Some(0),
+                "domain web: quota outstanding of 0; accepted: 1 to 65536",
             ),
             (
                 |web| web.store_access = vec![web.store_access[0].clone(); 65],

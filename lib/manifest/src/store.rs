@@ -180,8 +180,8 @@ pub struct StoreQuota {
     pub path: Option<u32>,
     /// Bytes of one node.
     pub node_size: Option<u32>,
-    /// Bytes of answers that it did not read yet.
-    pub output_bytes: Option<u32>,
+    /// Answers that it did not read yet.
+    pub outstanding: Option<u32>,
     /// Events that it did not read yet.
     pub events: Option<u32>,
 }
@@ -200,18 +200,17 @@ pub struct QuotaValue {
 }
 
 /// The store's protocol leaves a node 4096 bytes with its path, an absolute path 3072 (`XENSTORE_PAYLOAD_MAX`,
-/// `XENSTORE_ABS_PATH_MAX` of public/io/xs_wire.h). Output holds at least one answer and one event of full size. The
-/// other limits keep a slip of the pen from being a store without bounds.
+/// `XENSTORE_ABS_PATH_MAX` of public/io/xs_wire.h). The other limits keep a slip of the pen from being a store without bounds.
 const QUOTAS: [(&str, u32, u32); 10] = [
-    ("nodes", 0, 1 << 20),
-    ("bytes", 0, 1 << 30),
-    ("watches", 0, 1 << 20),
-    ("transactions", 0, 1 << 10),
+    ("nodes", 1, 1 << 20),
+    ("bytes", 1, 1 << 30),
+    ("watches", 1, 1 << 20),
+    ("transactions", 1, 1 << 10),
     ("operations", 1, 1 << 20),
     ("permissions", 1, 256),
     ("path", 64, 3072),
     ("node-size", 1, 4096),
-    ("output-bytes", 16 << 10, 1 << 30),
+    ("outstanding", 1, 1 << 16),
     ("events", 1, 1 << 20),
 ];
 
@@ -254,7 +253,7 @@ impl StoreQuota {
             &mut self.permissions,
             &mut self.path,
             &mut self.node_size,
-            &mut self.output_bytes,
+            &mut self.outstanding,
             &mut self.events,
         ]
     }

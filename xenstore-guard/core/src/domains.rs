@@ -5,6 +5,7 @@
 //! versions of nodes that transactions still see are bounded for all together (`transaction::RETAINED`).
 
 use alloc::collections::BTreeMap;
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use xen::DomId;
@@ -72,6 +73,7 @@ pub(crate) struct Domains {
     defaults: Limits,
     /// As configured: what a domain of a number has from its beginning.
     of_domain: BTreeMap<DomId, Vec<(Quota, u32)>>,
+    of_name: BTreeMap<String, Vec<(Quota, u32)>>,
 }
 
 impl Domains {
@@ -80,6 +82,7 @@ impl Domains {
             domains: BTreeMap::new(),
             defaults: quotas.defaults,
             of_domain: quotas.of_domain,
+            of_name: quotas.of_name,
         };
         domains.know(DomId::INITIAL, 0);
         domains
@@ -97,12 +100,18 @@ impl Domains {
         self.domains.iter().map(|(&domid, domain)| (domid, domain))
     }
 
+    /// The quotas that come with a name of the manifest.
+    pub(crate) fn quotas_of_name(&self, name: &str) -> Vec<(Quota, u32)> {
+        self.of_name.get(name).cloned().unwrap_or_default()
+    }
+
     /// The record of a domain, and whether it is new.
     pub(crate) fn know(&mut self, domid: DomId, generation: u64) -> (&mut Domain, bool) {
         let Self {
             domains,
             defaults,
             of_domain,
+            ..
         } = self;
         let mut new = false;
         let domain = domains.entry(domid).or_insert_with(|| {

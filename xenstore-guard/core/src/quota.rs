@@ -1,8 +1,10 @@
 //! How much of everything a domain may have. Privileged connections have no quotas but the hard limits of the protocol.
 
 use alloc::collections::BTreeMap;
+use alloc::string::String;
 use alloc::vec::Vec;
 
+use manifest::{Manifest, StoreQuota};
 use xen::DomId;
 
 macro_rules! quotas {
@@ -106,4 +108,42 @@ pub struct Quotas {
     pub defaults: Limits,
     /// Of single domains. They hold for every domain of that number.
     pub of_domain: BTreeMap<DomId, Vec<(Quota, u32)>>,
+    /// Of the manifest's domains: set for a number when it is assigned the name.
+    pub of_name: BTreeMap<String, Vec<(Quota, u32)>>,
+}
+
+impl Quotas {
+    /// Those of a host manifest.
+    #[must_use]
+    pub fn from_manifest(manifest: &Manifest) -> Self {
+        let mut quotas = Self::default();
+        for (quota, value) in given(&manifest.host.store.quota) {
+            quotas.defaults.set(quota, value);
+        }
+        for domain in &manifest.domains {
+            let own: Vec<_> = given(&domain.store_quota).collect();
+            if !own.is_empty() {
+                quotas.of_name.insert(domain.name.clone(), own);
+            }
+        }
+        quotas
+    }
+}
+
+/// What a manifest gives.
+fn given(quota: &StoreQuota) -> impl Iterator<Item = (Quota, u32)> {
+    [
+        (Quota::Nodes, quota.nodes),
+        (Quota::Memory, quota.bytes),
+        (Quota::Watches, quota.watches),
+        (Quota::Transactions, quota.transactions),
+        (Quota::TransactionOperations, quota.operations),
+        (Quota::NodePermissions, quota.permissions),
+        (Quota::PathLength, quota.path),
+        (Quota::NodeSize, quota.node_size),
+        (Quota::Outstanding, quota.outstanding),
+        (Quota::Events, quota.events),
+    ]
+    .into_iter()
+    .filter_map(|(quota, value)| Some((quota, value?)))
 }

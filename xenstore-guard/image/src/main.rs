@@ -9,26 +9,18 @@
 
 extern crate alloc;
 
+mod memory;
 mod rings;
 mod service;
-
-use alloc::format;
-use alloc::string::{String, ToString};
+mod start;
 
 use log::{error, info};
-use manifest::Manifest;
 use stubdom::{Domain, Exit};
-use xen::DomId;
-use xenstore_guard_core::policy::Policy;
-use xenstore_guard_core::quota::Quotas;
-use xenstore_guard_core::{Config, Peer, Server};
-
-use service::Store;
 
 stubdom::image!(main, memory: usize::MAX);
 
 async fn main(domain: Domain) -> Exit {
-    match start(&domain) {
+    match start::start(&domain) {
         Ok(store) => {
             info!(
                 "xenstore-guard {} serves memory_kib={} heap_bytes={}",
@@ -43,28 +35,4 @@ async fn main(domain: Domain) -> Exit {
             Exit::Poweroff
         }
     }
-}
-
-fn start(domain: &Domain) -> Result<Store, String> {
-    if domain.initial {
-        return Err("this is the store, not the domain builder: boot domb.elf in the place of Dom0's kernel".into());
-    }
-    let connection = domain
-        .store
-        .as_ref()
-        .ok_or("no port of the builder in the start info: a domain builder has to start this image as the store")?;
-    let manifest = Manifest::decode(domain.ramdisk).map_err(|problem| format!("manifest (the ramdisk): {problem}"))?;
-    let server = Server::new(Config {
-        policy: Policy::from_manifest(&manifest),
-        quotas: Quotas::default(),
-    });
-    Store::open(
-        server,
-        Peer::Domain {
-            domid: DomId::INITIAL,
-            ring: 0,
-            port: connection.port,
-        },
-    )
-    .map_err(|problem| problem.to_string())
 }

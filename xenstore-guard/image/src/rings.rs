@@ -21,6 +21,8 @@ pub(crate) struct Ring {
     events: Events,
     /// Nobody serves it any more.
     closed: Cell<bool>,
+    /// Its domain broke the protocol: it is ignored.
+    failed: Cell<bool>,
 }
 
 impl Ring {
@@ -32,6 +34,7 @@ impl Ring {
             page,
             events,
             closed: Cell::new(false),
+            failed: Cell::new(false),
         })
     }
 
@@ -43,8 +46,14 @@ impl Ring {
         self.page.shared_page().map(StoreRing::new)
     }
 
-    pub(crate) fn is_closed(&self) -> bool {
-        self.closed.get()
+    /// Whether it is ignored.
+    pub(crate) fn is_failed(&self) -> bool {
+        self.failed.get()
+    }
+
+    /// Ignores it from now on.
+    pub(crate) fn fail(&self) {
+        self.failed.set(true);
     }
 
     /// Tells the domain that something changed in the ring.

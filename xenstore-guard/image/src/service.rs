@@ -1,15 +1,20 @@
 //! Serves the rings: a task for each, a request at a time, so that no domain keeps the others waiting.
 
 use alloc::rc::Rc;
+use alloc::vec::Vec;
 use core::cell::RefCell;
 
 use log::warn;
 use stubdom::{Exit, executor, time};
-use xen::DomId;
-use xen::store::ring::{ConnectionState, RING_BYTES, RingError};
-use xenstore_guard_core::{ConnectionId, Peer, Server};
+use xen::store::ring::{ConnectionState, RingError};
+use xenstore_guard_core::recovery::{self, Recovery, RecoveryError, ServeError};
+use xenstore_guard_core::{ConnectionId, Server};
 
+use crate::memory::Lent;
 use crate::rings::{Ring, Rings};
+
+/// How long nothing is said after it was said that the recovery box is too small, in nanoseconds.
+const QUIET_NS: u64 = 60_000_000_000;
 
 /// The store while it runs.
 pub(crate) struct Store {
@@ -18,9 +23,12 @@ pub(crate) struct Store {
 
 struct Shared {
     server: Server,
+    recovery: Recovery<Lent>,
     rings: Rings,
     /// A task that sleeps until then is under way.
     armed: Option<u64>,
+    /// Nothing is said of the recovery box before then.
+    quiet_until: u64,
 }
 
 /// What a look at a ring came to.
@@ -34,22 +42,17 @@ enum Turn {
 }
 
 impl Store {
-    /// A store whose first client is its builder.
-    pub(crate) fn open(mut server: Server, builder: Peer) -> xen::Result<Self> {
-        let mut rings = Rings::default();
-        if let Peer::Domain { domid, port, .. } = builder {
-            rings.open(domid, port)?;
-        }
-        if let Err(problem) = server.connect(builder) {
-            warn!("the builder cannot be served: {problem}");
-        }
-        Ok(Self {
+    /// A store that is ready to serve.
+    pub(crate) fn new(server: Server, recovery: Recovery<Lent>, rings: Rings) -> Self {
+        Self {
             shared: Rc::new(RefCell::new(Shared {
                 server,
+                recovery,
                 rings,
                 armed: None,
+                quiet_until: 0,
             })),
-        })
+        }
     }
 
     /// Serves for good.
@@ -71,7 +74,10 @@ fn start_new(shared: &Rc<RefCell<Shared>>) {
 async fn serve_ring(shared: &Rc<RefCell<Shared>>, ring: &Rc<Ring>) {
     if let Some(page) = ring.ring() {
         page.set_features(shared.borrow().server.features(ring.domid));
-        page.set_connected();
+        // A domain that waits for its first connection sees this state change.
+        if page.connection() != ConnectionState::Reconnect {
+            page.set_connected();
+        }
         ring.notify();
     }
     loop {
@@ -106,97 +112,74 @@ fn arm(shared: &Rc<RefCell<Shared>>) {
 }
 
 impl Shared {
-    /// Takes what came, processes one request, gives out what there is.
+    /// Sends what there is, takes in what came, processes one request.
     fn turn(&mut self, ring: &Ring) -> Turn {
-        if ring.is_closed() {
-            return Turn::Over;
+        let Some(page) = ring.ring() else { return Turn::Over };
+        if ring.is_failed() {
+            return Turn::Idle;
         }
         let Some(id) = self.server.connection_of(ring.domid) else {
             return Turn::Idle;
         };
-        let Some(page) = ring.ring() else { return Turn::Over };
         if page.connection() == ConnectionState::Reconnect {
-            self.server.reset(id, &mut self.rings);
+            self.recovery.forget_ring(id);
+            let kept = recovery::perform(&mut self.server, &mut self.recovery, &mut self.rings, |server, env| {
+                server.reset(id, env);
+            });
+            self.say(kept.err());
             page.reset();
             ring.notify();
             return Turn::Again;
         }
-        let Ok(taken) = self.take_requests(ring, id) else {
-            return Turn::Idle;
-        };
-        let worked = self.server.process(id, &mut self.rings);
-        self.give_out(id, ring);
-        let others: alloc::vec::Vec<ConnectionId> = self.server.outputs().collect();
-        for other in others {
-            if let Some(domid) = self.server.domain_of(other)
-                && let Some(ring) = self.rings.get(domid)
-            {
-                self.give_out(other, &ring);
+        let served = recovery::serve(&mut self.server, &mut self.recovery, &mut self.rings, id, &page);
+        let turn = match served {
+            Ok(served) => {
+                if served.notify {
+                    ring.notify();
+                }
+                self.say(served.unkept);
+                if served.processed { Turn::Again } else { Turn::Idle }
             }
-        }
-        if worked || taken > 0 { Turn::Again } else { Turn::Idle }
-    }
-
-    /// Moves requests from the ring to the server, as many as it takes.
-    fn take_requests(&mut self, ring: &Ring, id: ConnectionId) -> Result<usize, ()> {
-        let room = self.server.input_room(id).min(RING_BYTES);
-        let Some(page) = ring.ring() else { return Ok(0) };
-        let mut buffer = [0; RING_BYTES];
-        let Some(buffer) = buffer.get_mut(..room).filter(|_| room > 0) else {
-            return Ok(0);
-        };
-        let count = match page.read_requests(buffer) {
-            Ok(count) => count,
             Err(problem) => {
-                self.fail(ring, id, RingError::Index, &problem);
-                return Err(());
+                self.give_up(ring, id, problem);
+                Turn::Idle
             }
         };
-        if count == 0 {
-            return Ok(0);
-        }
-        // The domain may wait for room.
-        ring.notify();
-        if let Err(problem) = self.server.receive(id, buffer.get(..count).unwrap_or_default()) {
-            self.fail(ring, id, RingError::Protocol, &problem);
-            return Err(());
-        }
-        Ok(count)
-    }
-
-    /// Puts into the ring what the server has for its domain and what fits.
-    fn give_out(&mut self, id: ConnectionId, ring: &Ring) {
-        let Some(page) = ring.ring() else { return };
-        let mut written = 0;
-        loop {
-            let bytes = self.server.output(id);
-            if bytes.is_empty() {
-                break;
-            }
-            match page.write_replies(bytes) {
-                Ok(0) => break,
-                Ok(count) => {
-                    self.server.sent(id, count);
-                    written += count;
-                }
-                Err(problem) => {
-                    self.fail(ring, id, RingError::Index, &problem);
-                    return;
-                }
+        let others: Vec<ConnectionId> = self.server.outputs().collect();
+        for other in others.into_iter().filter(|other| *other != id) {
+            if let Some(ring) = self.server.domain_of(other).and_then(|domid| self.rings.get(domid)) {
+                // Its own task sends.
+                ring.wake();
             }
         }
-        if written > 0 {
-            ring.notify();
-        }
+        turn
     }
 
     /// Gives a ring up until its domain is released: XSA-325.
-    fn fail(&mut self, ring: &Ring, id: ConnectionId, error: RingError, problem: &dyn core::fmt::Display) {
+    fn give_up(&mut self, ring: &Ring, id: ConnectionId, problem: ServeError) {
         warn!("ring of domain {}: {problem}: ignored from now on", ring.domid);
-        self.server.ring_failed(id, &mut self.rings);
+        ring.fail();
+        let kept = recovery::perform(&mut self.server, &mut self.recovery, &mut self.rings, |server, _| {
+            server.ring_failed(id);
+        });
+        self.say(kept.err());
         if let Some(page) = ring.ring() {
-            page.set_error(error);
+            page.set_error(match problem {
+                ServeError::Protocol(_) => RingError::Protocol,
+                ServeError::Index(_) | ServeError::LessRoom { .. } => RingError::Index,
+            });
             ring.notify();
+        }
+    }
+
+    /// Says that a change will not survive a crash; not again and again.
+    fn say(&mut self, problem: Option<RecoveryError>) {
+        let now = time::now();
+        if let Some(problem) = problem
+            && now >= self.quiet_until
+        {
+            self.quiet_until = now.saturating_add(QUIET_NS);
+            warn!("recovery: {problem}: what is changed now does not survive a crash");
         }
     }
 }

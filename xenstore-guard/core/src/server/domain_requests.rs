@@ -295,6 +295,9 @@ impl Server {
         self.speak_of(who, env);
         self.policy.assign(who, name);
         env.journal(&Change::Assign { domid: who, name });
+        for (quota, value) in self.domains.quotas_of_name(name) {
+            self.change_quota(Some(who), quota, value, env);
+        }
     }
 }
 
