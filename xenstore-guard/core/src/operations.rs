@@ -383,7 +383,7 @@ impl Operations<'_> {
         let list: List = if *found.above.permissions == *entries {
             List::clone(&found.above.permissions)
         } else {
-            List::from(entries)
+            entries.iter().copied().collect()
         };
         self.check_size(value, entries.len())?;
         let more = difference(entries.len(), old_count) * 8;
