@@ -283,7 +283,7 @@ mod tests {
         assert!(listed.is_sorted_by(|one, other| one < other), "{listed:?}");
         if let Directory::Many(chunks) = children {
             assert!(chunks.len() > 1);
-            for chunk in chunks.iter() {
+            for chunk in chunks {
                 assert!(chunk.children.len() <= CHUNK);
                 assert_eq!(chunk.key, chunk.children.first().unwrap().key());
             }
