@@ -308,7 +308,11 @@ mod tests {
         // Another implementation counts from 1.
         let other = ConnectionId::from_number(5);
         assert!(connections.restore(other, Peer::Socket).is_some());
-        assert!(connections.restore(ConnectionId::from_number(0), Peer::Socket).is_none());
+        assert!(
+            connections
+                .restore(ConnectionId::from_number(0), Peer::Socket)
+                .is_none()
+        );
         let others: Vec<_> = (0..3).map(|_| connections.add(Peer::Socket).unwrap()).collect();
         assert_eq!(connections.iter().count(), 5);
         assert!(!others.contains(&id));
