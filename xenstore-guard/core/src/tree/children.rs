@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use core::cmp::Ordering;
 
 use super::node::Node;
+use crate::path::Name;
 
 /// The most children in a chunk.
 const CHUNK: usize = 32;
@@ -31,52 +32,61 @@ pub(super) enum Children {
     #[default]
     None,
     Few(Vec<Child>),
-    /// None of the chunks is empty.
+    /// None of the chunks is empty. Boxed so that a node, of which most have few children or none, is smaller.
+    #[expect(clippy::box_collection, reason = "as said")]
     Many(Box<Vec<Chunk>>),
 }
 
-/// The first eight bytes of a name; names are without NULs, so that order and difference of shorter ones are kept.
-fn key(name: &[u8]) -> u64 {
-    let mut bytes = [0; 8];
-    let length = name.len().min(8);
-    if let (Some(place), Some(start)) = (bytes.get_mut(..length), name.get(..length)) {
-        place.copy_from_slice(start);
-    }
-    u64::from_be_bytes(bytes)
-}
-
 impl Child {
-    fn new(node: Rc<Node>) -> Self {
-        Self {
-            key: key(node.name_bytes()),
-            node,
+    fn name(&self) -> Name<'_> {
+        Name {
+            text: self.node.name_bytes(),
+            key: self.key,
         }
     }
 
-    fn compare(&self, key: u64, name: &[u8]) -> Ordering {
-        self.key.cmp(&key).then_with(|| self.node.name_bytes().cmp(name))
+    fn new(node: Rc<Node>) -> Self {
+        Self {
+            key: Name::new(node.name_bytes()).key,
+            node,
+        }
     }
 }
 
-fn search(children: &[Child], key: u64, name: &[u8]) -> Result<usize, usize> {
-    children.binary_search_by(|child| child.compare(key, name))
+/// Where a name is, or belongs.
+fn search(children: &[Child], name: Name<'_>) -> Result<usize, usize> {
+    let mut at = children.partition_point(|child| child.key < name.key);
+    let mut rest = children.get(at..).unwrap_or_default().iter();
+    while let Some(child) = rest.next()
+        && child.key == name.key
+    {
+        if name.text.len() < Name::KEY {
+            return Ok(at);
+        }
+        match child.node.name_bytes().cmp(name.text) {
+            Ordering::Less => at += 1,
+            Ordering::Equal => return Ok(at),
+            Ordering::Greater => return Err(at),
+        }
+    }
+    Err(at)
 }
 
 /// The chunk where a name is or belongs.
-fn chunk_of(chunks: &[Chunk], key: u64, name: &[u8]) -> usize {
-    chunks
-        .partition_point(|chunk| {
-            chunk.key.cmp(&key).then_with(|| {
+fn chunk_of(chunks: &[Chunk], name: Name<'_>) -> usize {
+    let after = chunks.partition_point(|chunk| {
+        chunk.key < name.key
+            || chunk.key == name.key && {
                 let first = chunk.children.first();
-                first.map_or(Ordering::Less, |first| first.node.name_bytes().cmp(name))
-            }) != Ordering::Greater
-        })
-        .saturating_sub(1)
+                first.is_none_or(|first| first.node.name_bytes() <= name.text)
+            }
+    });
+    after.saturating_sub(1)
 }
 
 /// A chunk to be changed: itself where nobody else has it, else a copy.
 fn unshare<'a>(children: &'a mut Rc<Vec<Child>>, copied: &mut usize) -> &'a mut Vec<Child> {
-    if Rc::get_mut(children).is_none() {
+    if Rc::strong_count(children) > 1 {
         *copied += children.len() * size_of::<Child>();
     }
     Rc::make_mut(children)
@@ -91,34 +101,30 @@ fn insert(children: &mut Vec<Child>, at: usize, child: Child) {
 }
 
 impl Children {
-    pub(super) fn get(&self, name: &str) -> Option<&Node> {
-        let name = name.as_bytes();
-        let key = key(name);
+    pub(super) fn get(&self, name: Name<'_>) -> Option<&Node> {
         let children = match self {
             Self::None => return None,
             Self::Few(children) => children,
-            Self::Many(chunks) => &*chunks.get(chunk_of(chunks, key, name))?.children,
+            Self::Many(chunks) => &*chunks.get(chunk_of(chunks, name))?.children,
         };
-        let at = search(children, key, name).ok()?;
+        let at = search(children, name).ok()?;
         children.get(at).map(|child| &*child.node)
     }
 
     /// A child to be changed, which may be another's, too.
-    pub(super) fn get_mut(&mut self, name: &str, copied: &mut usize) -> Option<&mut Rc<Node>> {
-        let name = name.as_bytes();
-        let key = key(name);
+    pub(super) fn get_mut(&mut self, name: Name<'_>, copied: &mut usize) -> Option<&mut Rc<Node>> {
         let children = match self {
             Self::None => return None,
             Self::Few(children) => children,
             Self::Many(chunks) => {
-                let index = chunk_of(chunks, key, name);
+                let index = chunk_of(chunks, name);
                 let children = &mut chunks.get_mut(index)?.children;
                 // Not copied for a child that is not there.
-                search(children, key, name).ok()?;
-                unshare(children, copied)
+                let at = search(children, name).ok()?;
+                return unshare(children, copied).get_mut(at).map(|child| &mut child.node);
             }
         };
-        let at = search(children, key, name).ok()?;
+        let at = search(children, name).ok()?;
         children.get_mut(at).map(|child| &mut child.node)
     }
 
@@ -141,7 +147,7 @@ impl Children {
                 }
             }
             Self::Many(chunks) => {
-                let index = chunk_of(chunks, child.key, child.node.name_bytes());
+                let index = chunk_of(chunks, child.name());
                 let last = index + 1 == chunks.len();
                 let Some(found) = chunks.get_mut(index) else {
                     return;
@@ -156,7 +162,7 @@ impl Children {
                 }
                 // Names that come in order fill whole chunks.
                 let new = if last && at == CHUNK {
-                    Vec::from([child])
+                    with_room(child)
                 } else {
                     let lower = unshare(&mut found.children, copied);
                     let mut upper = lower.split_off(CHUNK / 2);
@@ -176,22 +182,20 @@ impl Children {
     }
 
     /// Takes a child out.
-    pub(super) fn remove(&mut self, name: &str, copied: &mut usize) -> Option<Rc<Node>> {
-        let name = name.as_bytes();
-        let key = key(name);
+    pub(super) fn remove(&mut self, name: Name<'_>, copied: &mut usize) -> Option<Rc<Node>> {
         match self {
             Self::None => None,
             Self::Few(children) => {
-                let removed = children.remove(search(children, key, name).ok()?);
+                let removed = children.remove(search(children, name).ok()?);
                 if children.is_empty() {
                     *self = Self::None;
                 }
                 Some(removed.node)
             }
             Self::Many(chunks) => {
-                let index = chunk_of(chunks, key, name);
+                let index = chunk_of(chunks, name);
                 let found = chunks.get_mut(index)?;
-                let at = search(&found.children, key, name).ok()?;
+                let at = search(&found.children, name).ok()?;
                 let children = unshare(&mut found.children, copied);
                 let removed = children.remove(at);
                 match children.first() {
@@ -244,8 +248,15 @@ impl Children {
     }
 }
 
+/// A chunk's first child; more will come.
+fn with_room(child: Child) -> Vec<Child> {
+    let mut children = Vec::with_capacity(CHUNK / 2);
+    children.push(child);
+    children
+}
+
 fn place(children: &[Child], child: &Child) -> usize {
-    search(children, child.key, child.node.name_bytes()).unwrap_or_else(|at| at)
+    search(children, child.name()).unwrap_or_else(|at| at)
 }
 
 fn chunk(children: Vec<Child>) -> Option<Chunk> {
@@ -282,7 +293,16 @@ mod tests {
     use alloc::string::{String, ToString};
 
     fn node(name: &str) -> Rc<Node> {
-        Rc::new(Node::new(name, b"", permissions::private(), Stamp::default()))
+        Rc::new(Node::new(
+            name.as_bytes(),
+            b"",
+            permissions::private(),
+            Stamp::default(),
+        ))
+    }
+
+    fn named(name: &str) -> Name<'_> {
+        Name::new(name.as_bytes())
     }
 
     fn names(children: &Children) -> Vec<String> {
@@ -301,7 +321,7 @@ mod tests {
             }
         }
         for name in &listed {
-            assert_eq!(children.get(name).unwrap().name(), name);
+            assert_eq!(children.get(named(name)).unwrap().name(), name);
         }
     }
 
@@ -329,10 +349,10 @@ mod tests {
         }
         check(&children);
         assert_eq!(names(&children), expected.iter().cloned().collect::<Vec<_>>());
-        assert!(children.get("backend-").is_none());
+        assert!(children.get(named("backend-")).is_none());
         for (count, name) in scattered(3000).into_iter().rev().enumerate() {
-            assert_eq!(children.remove(&name, &mut 0).unwrap().name(), name);
-            assert!(children.remove(&name, &mut 0).is_none());
+            assert_eq!(children.remove(named(&name), &mut 0).unwrap().name(), name);
+            assert!(children.remove(named(&name), &mut 0).is_none());
             if count % 100 == 0 {
                 check(&children);
             }
@@ -360,7 +380,7 @@ mod tests {
         let copy = children.clone();
         let mut copied = 0;
         for name in scattered(200).iter().step_by(2) {
-            children.remove(name, &mut copied);
+            children.remove(named(name), &mut copied);
         }
         children.insert(node("new"), &mut copied);
         assert_eq!(names(&copy), before);

@@ -36,14 +36,21 @@ pub(crate) struct Found<'a> {
 impl Tree {
     /// As C xenstored begins: `/tool/xenstored`, all of it domain 0's.
     pub(crate) fn new() -> Self {
-        let node = |name| Rc::new(Node::new(name, b"", permissions::private(), Stamp::default()));
+        let node = |name: &str| {
+            Rc::new(Node::new(
+                name.as_bytes(),
+                b"",
+                permissions::private(),
+                Stamp::default(),
+            ))
+        };
         let mut tree = Self {
             root: node(""),
             introduce_domain: node(INTRODUCE_DOMAIN),
             release_domain: node(RELEASE_DOMAIN),
         };
         if let Some(path) = Path::new("/tool/xenstored") {
-            tree.create(path, b"", &permissions::private(), Stamp::default(), &mut 0);
+            tree.create(path, 2, b"", &permissions::private(), Stamp::default(), &mut 0);
         }
         tree
     }
@@ -51,7 +58,7 @@ impl Tree {
     /// The root alone.
     pub(crate) fn empty() -> Self {
         let mut tree = Self::new();
-        tree.root = Rc::new(Node::new("", b"", permissions::private(), Stamp::default()));
+        tree.root = Rc::new(Node::new(b"", b"", permissions::private(), Stamp::default()));
         tree
     }
 
@@ -79,7 +86,7 @@ impl Tree {
             above: &self.root,
             missing: 0,
         };
-        for name in path.components() {
+        for name in path.names() {
             match found.node {
                 Some(node) => {
                     found.above = node;
@@ -102,7 +109,7 @@ impl Tree {
             };
         }
         let mut node = unshare(&mut self.root, copied);
-        for name in path.components() {
+        for name in path.names() {
             node = unshare(node.children.get_mut(name, copied)?, copied);
         }
         Some(node)
@@ -124,39 +131,24 @@ impl Tree {
         }
     }
 
-    /// Makes a node that is not there, and what is missing of the way to it (without values), all with the same permissions.
+    /// Makes a node that is not there, and what is missing of the way to it (without values), all with the same
+    /// permissions. `missing` is what [`Tree::find`] told.
     pub(crate) fn create(
         &mut self,
         path: Path<'_>,
+        missing: usize,
         value: &[u8],
         permissions: &List,
         stamp: Stamp,
         copied: &mut usize,
     ) {
-        if path.is_special() {
-            return;
-        }
-        let mut names = path.components();
-        let mut node = unshare(&mut self.root, copied);
-        let missing = loop {
-            let Some(name) = names.next() else {
-                return;
-            };
-            // Looked for twice: the borrow checker does not let a conditional result out of the loop.
-            if node.children.get(name).is_none() {
-                break name;
-            }
-            let Some(child) = node.children.get_mut(name, copied) else {
-                return;
-            };
-            node = unshare(child, copied);
-        };
+        let Some(above) = path.above(missing) else { return };
+        let Some(node) = self.edit(above, copied) else { return };
         node.set_stamp(stamp);
-        let rest: alloc::vec::Vec<&str> = core::iter::once(missing).chain(names).collect();
         let mut made: Option<Rc<Node>> = None;
-        for name in rest.into_iter().rev() {
+        for name in path.last_names(missing) {
             let value = if made.is_none() { value } else { &[] };
-            let mut node = Node::new(name, value, Rc::clone(permissions), stamp);
+            let mut node = Node::new(name.text, value, Rc::clone(permissions), stamp);
             if let Some(below) = made.take() {
                 node.children.insert(below, copied);
             }
@@ -170,7 +162,7 @@ impl Tree {
     /// Takes a node out, with all below it. The root stays.
     pub(crate) fn remove(&mut self, path: Path<'_>, stamp: Stamp, copied: &mut usize) -> Option<Rc<Node>> {
         let parent = path.parent()?;
-        let name = path.components().last()?;
+        let name = path.names().last()?;
         self.find(path).node?;
         let parent = self.edit(parent, copied)?;
         let removed = parent.children.remove(name, copied)?;
@@ -186,7 +178,7 @@ impl Tree {
 
 /// A node to be changed: itself where no other tree has it, else a copy.
 fn unshare<'a>(node: &'a mut Rc<Node>, copied: &mut usize) -> &'a mut Node {
-    if Rc::get_mut(node).is_none() {
+    if Rc::strong_count(node) > 1 {
         *copied += node.copy_bytes();
     }
     Rc::make_mut(node)

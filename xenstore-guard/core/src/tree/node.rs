@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use xen::DomId;
 
 use super::children::Children;
+use crate::path::Name;
 use crate::permissions::List;
 
 /// Bytes of name and value that lie in the node itself.
@@ -54,9 +55,9 @@ const ENTRY_BYTES: usize = 8;
 
 impl Node {
     /// A node without children. Names longer than 65535 bytes are cut; paths are not that long.
-    pub(crate) fn new(name: &str, value: &[u8], permissions: List, stamp: Stamp) -> Self {
+    pub(crate) fn new(name: &[u8], value: &[u8], permissions: List, stamp: Stamp) -> Self {
         Self {
-            text: Text::new(name.as_bytes(), value),
+            text: Text::new(name, value),
             permissions,
             children: Children::None,
             stamp,
@@ -93,7 +94,7 @@ impl Node {
     }
 
     /// The node to which names lead from here, and its parent; none where that is this node itself, or nothing.
-    pub(crate) fn below<'a>(&self, names: impl Iterator<Item = &'a str>) -> Option<(&Self, &Self)> {
+    pub(crate) fn below<'a>(&self, names: impl Iterator<Item = Name<'a>>) -> Option<(&Self, &Self)> {
         let mut found = (None, self);
         for name in names {
             found = (Some(found.1), found.1.children.get(name)?);
@@ -204,7 +205,7 @@ mod tests {
 
     #[test]
     fn name_and_value_lie_in_the_node_or_beside_it() {
-        let mut node = Node::new("name", b"value", permissions::private(), Stamp::new(1, DomId(0)));
+        let mut node = Node::new(b"name", b"value", permissions::private(), Stamp::new(1, DomId(0)));
         let long = [7_u8; 300];
         let other = [8_u8; 300];
         for value in [
@@ -225,7 +226,7 @@ mod tests {
     #[test]
     fn a_copy_does_not_change_with_the_other() {
         let mut node = Node::new(
-            "a name of its own, and long",
+            b"a name of its own, and long",
             &[1; 30],
             permissions::private(),
             Stamp::default(),
