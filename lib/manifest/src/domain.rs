@@ -6,7 +6,8 @@ use core::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::store::{BackendClass, Role, StoreAccess, StoreQuota};
+use crate::quota::StoreQuota;
+use crate::store::{BackendClass, Role, StoreAccess};
 
 /// The most vCPUs of a domain.
 pub const MAX_VCPUS: u16 = 64;

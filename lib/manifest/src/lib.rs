@@ -26,6 +26,7 @@ mod error;
 mod host;
 mod image;
 mod name;
+mod quota;
 mod start_order;
 mod store;
 #[cfg(feature = "toml")]
@@ -47,9 +48,9 @@ pub use error::Error;
 pub use host::{Host, LogLevel};
 pub use image::Image;
 pub use name::MAX_NAME;
+pub use quota::{QuotaValue, StoreQuota};
 pub use store::{
-    BackendClass, MAX_RECOVERY_MIB, MAX_STORE_ACCESS, MAX_STORE_PATH, QuotaValue, Role, StoreAccess, StoreQuota,
-    StoreRight, StoreSettings,
+    BackendClass, MAX_RECOVERY_MIB, MAX_STORE_ACCESS, MAX_STORE_PATH, Role, StoreAccess, StoreRight, StoreSettings,
 };
 
 /// The most images that a manifest may have.

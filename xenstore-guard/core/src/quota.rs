@@ -1,7 +1,6 @@
 //! How much of everything a domain may have. Privileged connections have no quotas but the hard limits of the protocol.
 
 use alloc::collections::BTreeMap;
-use alloc::string::String;
 use alloc::vec::Vec;
 
 use manifest::{Manifest, StoreQuota};
@@ -108,30 +107,22 @@ pub struct Quotas {
     pub defaults: Limits,
     /// Of single domains. They hold for every domain of that number.
     pub of_domain: BTreeMap<DomId, Vec<(Quota, u32)>>,
-    /// Of the manifest's domains: set for a number when it is assigned the name.
-    pub of_name: BTreeMap<String, Vec<(Quota, u32)>>,
 }
 
 impl Quotas {
-    /// Those of a host manifest.
+    /// Those of a host manifest. What it gives a single domain holds for a number from when it is assigned the domain's name.
     #[must_use]
     pub fn from_manifest(manifest: &Manifest) -> Self {
         let mut quotas = Self::default();
         for (quota, value) in given(&manifest.host.store.quota) {
             quotas.defaults.set(quota, value);
         }
-        for domain in &manifest.domains {
-            let own: Vec<_> = given(&domain.store_quota).collect();
-            if !own.is_empty() {
-                quotas.of_name.insert(domain.name.clone(), own);
-            }
-        }
         quotas
     }
 }
 
 /// What a manifest gives.
-fn given(quota: &StoreQuota) -> impl Iterator<Item = (Quota, u32)> {
+pub(crate) fn given(quota: &StoreQuota) -> impl Iterator<Item = (Quota, u32)> {
     [
         (Quota::Nodes, quota.nodes),
         (Quota::Memory, quota.bytes),

@@ -33,8 +33,14 @@ pub(crate) fn start(domain: &Domain) -> Result<Store, String> {
         (Recovery::unused(lent), None)
     } else {
         let opened = Recovery::open(lent).map_err(|problem| problem.to_string())?;
-        for line in opened.report.to_string().lines() {
-            info!("recovery: {line}");
+        for damage in &opened.report.damages {
+            warn!("{damage}");
+        }
+        if opened.report.lost > 0 || opened.report.more > 0 {
+            warn!(
+                "recovery: {} changes are lost, {} further damages",
+                opened.report.lost, opened.report.more
+            );
         }
         (opened.recovery, opened.state.map(|state| (state, opened.unfinished)))
     };

@@ -340,7 +340,7 @@ fn wrong_types() {
         ),
         (
             "store-quota = { nodes = \"5\" }",
-            "store-quota.nodes: is text; accepted: 0 to 1048576",
+            "store-quota.nodes: is text; accepted: 1 to 1048576",
         ),
         (
             "store-access = [1]",
@@ -431,7 +431,7 @@ fn values_that_are_not_accepted() {
         ),
         (
             "store-quota = { nodes = -1 }",
-            "10:25: domain.store-quota.nodes: -1; accepted: 0 to 1048576",
+            "10:25: domain.store-quota.nodes: -1; accepted: 1 to 1048576",
         ),
         (
             "store-quota = { node_size = 1 }",

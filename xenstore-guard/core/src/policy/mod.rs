@@ -23,7 +23,7 @@ use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use manifest::{BackendClass, Manifest, Role};
+use manifest::{BackendClass, Manifest, Role, StoreQuota};
 use xen::DomId;
 use xen::store::{Operation, Permission};
 
@@ -90,6 +90,8 @@ pub struct Policy {
 #[derive(Debug, Clone, Default)]
 struct Rules {
     domains: Vec<Rights>,
+    /// The quotas of each, and last those of a domain that the manifest does not name.
+    quotas: Vec<StoreQuota>,
 }
 
 /// What a domain may do beyond what every guest may.
@@ -150,9 +152,13 @@ impl Policy {
                 })
                 .collect(),
         };
+        let host = &manifest.host.store.quota;
+        let quotas = manifest.domains.iter().map(|domain| domain.store_quota.or(host));
+        let quotas = quotas.chain(core::iter::once(host.clone())).collect();
         Self {
             rules: Some(Rules {
                 domains: manifest.domains.iter().map(rights).collect(),
+                quotas,
             }),
             domains: BTreeMap::new(),
         }
@@ -186,6 +192,13 @@ impl Policy {
     #[must_use]
     pub fn name_of(&self, domid: DomId) -> Option<&str> {
         self.domains.get(&domid)?.name.as_deref()
+    }
+
+    /// The quotas that the manifest gives a domid; none without a manifest. What is not given there is the store's default.
+    #[must_use]
+    pub fn quota_of(&self, domid: DomId) -> Option<&StoreQuota> {
+        let rules = self.rules.as_ref()?;
+        rules.quotas.get(self.index_of(domid).unwrap_or(rules.domains.len()))
     }
 
     /// Decides about an operation of this kind on a node, or on the special name of a watch.

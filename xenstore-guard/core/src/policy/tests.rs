@@ -282,6 +282,24 @@ fn a_domid_is_what_it_was_last_assigned() {
 }
 
 #[test]
+fn quotas_are_the_domains_or_the_hosts() {
+    let text = HOST.replace(
+        "serves = [\"console\"]",
+        "serves = [\"console\"]\nstore-quota = { nodes = 5 }",
+    );
+    let mut policy = Policy::from_manifest(&manifest(
+        &[&text, "\n[store]\nquota = { nodes = 7, watches = 9 }\n"].concat(),
+    ));
+    policy.assign(CONSOLES, "consoles");
+    policy.assign(WEB, "web");
+    let nodes_and_watches = |domid| policy.quota_of(domid).map(|quota| (quota.nodes, quota.watches));
+    assert_eq!(nodes_and_watches(CONSOLES), Some((Some(5), Some(9))));
+    assert_eq!(nodes_and_watches(WEB), Some((Some(7), Some(9))));
+    assert_eq!(nodes_and_watches(NEW), Some((Some(7), Some(9))));
+    assert_eq!(Policy::stock().quota_of(WEB), None);
+}
+
+#[test]
 fn without_a_manifest_permissions_decide() {
     let mut policy = Policy::stock();
     policy.assign(WEB, "web");

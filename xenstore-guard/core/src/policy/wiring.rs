@@ -119,24 +119,31 @@ fn in_display(name: &str, below: &str) -> bool {
     is_number(name) && matches!(node, "" | "resolution" | "unique-id")
 }
 
-/// Parameters at the card, `DEVICE/…` and `DEVICE/STREAM/…` (public/io/sndif.h).
+/// Parameters at the card, below `DEVICE` and below `DEVICE/STREAM`, and those directories (public/io/sndif.h).
 fn in_sound_card(path: &str) -> bool {
-    let parameter = |name: &str| {
-        matches!(
-            name,
-            "short-name"
-                | "long-name"
-                | "name"
-                | "type"
-                | "unique-id"
-                | "channels-min"
-                | "channels-max"
-                | "sample-rates"
-                | "sample-formats"
-                | "buffer-size"
-        )
-    };
-    path.split('/').all(is_number) || path.split('/').any(parameter)
+    let (device, below) = split(path);
+    let (stream, parameter) = split(below);
+    match (is_number(device), is_number(stream)) {
+        (false, _) => is_sound_parameter(device),
+        (true, false) => stream.is_empty() || is_sound_parameter(stream),
+        (true, true) => parameter.is_empty() || is_sound_parameter(split(parameter).0),
+    }
+}
+
+fn is_sound_parameter(name: &str) -> bool {
+    matches!(
+        name,
+        "short-name"
+            | "long-name"
+            | "name"
+            | "type"
+            | "unique-id"
+            | "channels-min"
+            | "channels-max"
+            | "sample-rates"
+            | "sample-formats"
+            | "buffer-size"
+    )
 }
 
 fn is_number(name: &str) -> bool {

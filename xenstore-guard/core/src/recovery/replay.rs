@@ -7,6 +7,7 @@ use core::ops::Bound;
 
 use xen::DomId;
 
+use crate::domains::FEATURES;
 use crate::quota::Limits;
 use crate::state::{ConnectionId, ConnectionState, DomainState, NodeState, Peer, PermissionState, State, WatchState};
 use crate::{Change, Path};
@@ -147,8 +148,8 @@ impl Replay {
             Change::Target { domid, target } => self.domain(domid).target = Some(target),
             Change::TransactionOpen { connection, id } => {
                 let open = &mut self.connection(connection)?.transactions;
-                if id != 0 && !open.contains(&id) {
-                    open.push(id);
+                if let (1.., Err(at)) = (id, open.binary_search(&id)) {
+                    open.insert(at, id);
                 }
             }
             Change::TransactionClosed { connection, id } => {
@@ -274,7 +275,7 @@ impl Replay {
             domid,
             introduced: false,
             shutdown: false,
-            features: 0,
+            features: FEATURES,
             target: None,
             name: None,
             quotas: Vec::new(),

@@ -52,7 +52,7 @@ impl Server {
         let Some(watch) = self.watches.get(id) else { return };
         let path = alloc::string::String::from(watch.path().as_str());
         let path = Path::known(&path);
-        let Some((parent, node)) = node.below(path.components().skip(removed.components().count())) else {
+        let Some((parent, node)) = node.below(path.names().skip(removed.components().count())) else {
             return;
         };
         let readable = |actor: &Actor| actor.rights(&node.permissions).read || actor.rights(&parent.permissions).read;

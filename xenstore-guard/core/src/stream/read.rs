@@ -14,6 +14,7 @@ use super::record::{Connection, ConnectionPeer, HEADER_BYTES, Node, Quota, Recor
 use super::records::Records;
 use super::write::Handover;
 use crate::Path;
+use crate::domains::FEATURES;
 use crate::quota::{self, Limits};
 use crate::state::{ConnectionId, ConnectionState, DomainState, NodeState, Peer, PermissionState, State, WatchState};
 
@@ -111,7 +112,7 @@ struct Restored<'a> {
 }
 
 /// What is known of a domain, and which records said it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Domain {
     introduced: bool,
     data: bool,
@@ -121,6 +122,21 @@ struct Domain {
     target: Option<DomId>,
     name: Option<String>,
     quotas: Vec<(quota::Quota, u32)>,
+}
+
+impl Default for Domain {
+    fn default() -> Self {
+        Self {
+            introduced: false,
+            data: false,
+            extra: false,
+            shutdown: false,
+            features: FEATURES,
+            target: None,
+            name: None,
+            quotas: Vec::new(),
+        }
+    }
 }
 
 fn twice(what: &'static str, name: &dyn ToString) -> Problem {
@@ -171,8 +187,9 @@ impl<'a> Builder<'a> {
                 if core::mem::replace(&mut domain.data, true) {
                     return Err(twice("DOMAIN_DATA", &domid));
                 }
-                // Of C xenstored also for a domain that has no connection.
-                domain.features = features;
+                if self.version > 1 {
+                    domain.features = features;
+                }
                 domain.quotas = known(&quotas).collect();
                 Ok(())
             }

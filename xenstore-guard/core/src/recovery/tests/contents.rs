@@ -112,7 +112,11 @@ fn changes() -> impl Strategy<Value = Owned> {
             Owned::Plain(match which {
                 0 => Change::Connect {
                     connection,
-                    peer: Peer::Domain { domid, ring, port },
+                    peer: Peer::Domain {
+                        domid: DomId(u16::try_from(number).unwrap()),
+                        ring,
+                        port,
+                    },
                 },
                 1 => Change::Disconnect { connection },
                 2 => Change::Reset { connection },

@@ -38,10 +38,6 @@ impl Life {
     pub(super) fn is_alive(&self) -> bool {
         self.writes.get() <= self.last.get()
     }
-
-    pub(super) fn writes(&self) -> u64 {
-        self.writes.get()
-    }
 }
 
 /// A box in memory. Clones share their bytes.
