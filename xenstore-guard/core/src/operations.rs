@@ -271,6 +271,13 @@ impl Operations<'_> {
     /// Makes a node, and what is missing of the way to it, below one with the permissions `above`. That the actor may was
     /// checked.
     fn create(&mut self, path: Path<'_>, missing: usize, above: &List, value: &[u8]) -> Outcome {
+        // What is made on the way is written, too.
+        let mut made = path;
+        for _ in 1..missing {
+            let Some(parent) = made.parent() else { break };
+            self.admit(Kind::Write, parent)?;
+            made = parent;
+        }
         let permissions = permissions::inherited(above, &self.actor);
         let owner = permissions::owner(&permissions);
         let names = path.last_names(missing);
@@ -383,7 +390,7 @@ impl Operations<'_> {
         let list: List = if *found.above.permissions == *entries {
             List::clone(&found.above.permissions)
         } else {
-            List::from(entries)
+            entries.iter().copied().collect()
         };
         self.check_size(value, entries.len())?;
         let more = difference(entries.len(), old_count) * 8;

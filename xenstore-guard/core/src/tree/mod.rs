@@ -1,11 +1,9 @@
 //! The tree: nodes that any number of trees share. Whoever keeps a tree keeps it as it is, at the price of a reference;
 //! what is changed afterwards is copied on the way from the root down to the change, and nothing else.
 
-mod children;
+mod directory;
 mod node;
 mod walk;
-
-use alloc::rc::Rc;
 
 pub(crate) use node::{Node, Stamp, charge, size};
 pub(crate) use walk::Walk;
@@ -17,9 +15,9 @@ use crate::permissions::{self, List};
 /// A tree, and the special names, which have permissions only.
 #[derive(Debug, Clone)]
 pub(crate) struct Tree {
-    root: Rc<Node>,
-    introduce_domain: Rc<Node>,
-    release_domain: Rc<Node>,
+    root: Node,
+    introduce_domain: Node,
+    release_domain: Node,
 }
 
 /// Where a path leads.
@@ -36,14 +34,7 @@ pub(crate) struct Found<'a> {
 impl Tree {
     /// As C xenstored begins: `/tool/xenstored`, all of it domain 0's.
     pub(crate) fn new() -> Self {
-        let node = |name: &str| {
-            Rc::new(Node::new(
-                name.as_bytes(),
-                b"",
-                permissions::private(),
-                Stamp::default(),
-            ))
-        };
+        let node = |name: &str| Node::new(name.as_bytes(), b"", permissions::private(), Stamp::default());
         let mut tree = Self {
             root: node(""),
             introduce_domain: node(INTRODUCE_DOMAIN),
@@ -58,7 +49,7 @@ impl Tree {
     /// The root alone.
     pub(crate) fn empty() -> Self {
         let mut tree = Self::new();
-        tree.root = Rc::new(Node::new(b"", b"", permissions::private(), Stamp::default()));
+        tree.root = Node::new(b"", b"", permissions::private(), Stamp::default());
         tree
     }
 
@@ -71,8 +62,8 @@ impl Tree {
     pub(crate) fn find(&self, path: Path<'_>) -> Found<'_> {
         if path.is_special() {
             let node = match path.as_str() {
-                INTRODUCE_DOMAIN => Some(&*self.introduce_domain),
-                RELEASE_DOMAIN => Some(&*self.release_domain),
+                INTRODUCE_DOMAIN => Some(&self.introduce_domain),
+                RELEASE_DOMAIN => Some(&self.release_domain),
                 _ => None,
             };
             return Found {
@@ -90,7 +81,7 @@ impl Tree {
             match found.node {
                 Some(node) => {
                     found.above = node;
-                    found.node = node.children.get(name);
+                    found.node = node.child(name);
                     found.missing = usize::from(found.node.is_none());
                 }
                 None => found.missing += 1,
@@ -103,14 +94,14 @@ impl Tree {
     fn edit(&mut self, path: Path<'_>, copied: &mut usize) -> Option<&mut Node> {
         if path.is_special() {
             return match path.as_str() {
-                INTRODUCE_DOMAIN => Some(unshare(&mut self.introduce_domain, copied)),
-                RELEASE_DOMAIN => Some(unshare(&mut self.release_domain, copied)),
+                INTRODUCE_DOMAIN => Some(&mut self.introduce_domain),
+                RELEASE_DOMAIN => Some(&mut self.release_domain),
                 _ => None,
             };
         }
-        let mut node = unshare(&mut self.root, copied);
+        let mut node = &mut self.root;
         for name in path.names() {
-            node = unshare(node.children.get_mut(name, copied)?, copied);
+            node = node.child_mut(name, copied)?;
         }
         Some(node)
     }
@@ -145,27 +136,27 @@ impl Tree {
         let Some(above) = path.above(missing) else { return };
         let Some(node) = self.edit(above, copied) else { return };
         node.set_stamp(stamp);
-        let mut made: Option<Rc<Node>> = None;
+        let mut made: Option<Node> = None;
         for name in path.last_names(missing) {
             let value = if made.is_none() { value } else { &[] };
-            let mut node = Node::new(name.text, value, Rc::clone(permissions), stamp);
+            let mut node = Node::new(name.text, value, List::clone(permissions), stamp);
             if let Some(below) = made.take() {
-                node.children.insert(below, copied);
+                node.insert(below, copied);
             }
-            made = Some(Rc::new(node));
+            made = Some(node);
         }
         if let Some(made) = made {
-            node.children.insert(made, copied);
+            node.insert(made, copied);
         }
     }
 
     /// Takes a node out, with all below it. The root stays.
-    pub(crate) fn remove(&mut self, path: Path<'_>, stamp: Stamp, copied: &mut usize) -> Option<Rc<Node>> {
+    pub(crate) fn remove(&mut self, path: Path<'_>, stamp: Stamp, copied: &mut usize) -> Option<Node> {
         let parent = path.parent()?;
         let name = path.names().last()?;
         self.find(path).node?;
         let parent = self.edit(parent, copied)?;
-        let removed = parent.children.remove(name, copied)?;
+        let removed = parent.remove(name, copied)?;
         parent.set_stamp(stamp);
         Some(removed)
     }
@@ -174,14 +165,6 @@ impl Tree {
     pub(crate) fn walk(&self) -> Walk<'_> {
         Walk::new(&self.root, "")
     }
-}
-
-/// A node to be changed: itself where no other tree has it, else a copy.
-fn unshare<'a>(node: &'a mut Rc<Node>, copied: &mut usize) -> &'a mut Node {
-    if Rc::strong_count(node) > 1 {
-        *copied += node.copy_bytes();
-    }
-    Rc::make_mut(node)
 }
 
 #[cfg(test)]
