@@ -31,6 +31,16 @@ pub(super) struct Flight {
     pub(super) executed: Option<u64>,
 }
 
+impl Flight {
+    /// A request is executed. Later ones may be too: a long reply is told again when it begins to go into the ring.
+    fn executed(&mut self, end: u64) {
+        self.executed = self.executed.max(Some(end));
+        if self.input.as_ref().is_some_and(|&(of, _)| of <= end) {
+            self.input = None;
+        }
+    }
+}
+
 /// All of them, with the slots that were found.
 #[derive(Debug, Default)]
 pub(super) struct Flights {
@@ -69,8 +79,7 @@ impl Flights {
                     return;
                 };
                 let flight = self.flights.entry(connection).or_default();
-                flight.executed = Some(end);
-                flight.input = None;
+                flight.executed(end);
                 flight.replies.push_back((end, message.to_vec()));
                 // Those before the slot's are in the ring.
                 while flight.replies.front().is_some_and(|&(end, _)| end < progress.end) {
@@ -95,8 +104,7 @@ impl Flights {
             } => {
                 let flight = self.flights.entry(connection).or_default();
                 if let Some(end) = end {
-                    flight.executed = Some(end);
-                    flight.input = None;
+                    flight.executed(end);
                     // It takes the place of its own reply, and those before it are in the ring.
                     while flight.replies.front().is_some_and(|&(of, _)| of <= end) {
                         flight.replies.pop_front();

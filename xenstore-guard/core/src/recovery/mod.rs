@@ -21,9 +21,12 @@
 mod check;
 mod flight;
 mod frame;
+mod handover;
 mod item;
 mod journal;
+mod journaled;
 mod open;
+mod page;
 mod region;
 mod replay;
 mod report;
@@ -33,8 +36,12 @@ mod serve;
 mod slot;
 #[cfg(test)]
 mod tests;
+mod unfinished;
 
-pub use journal::{Full, Opened, Recovery, RecoveryError, Resume, Unfinished};
+pub use journal::{Full, Opened, Recovery, RecoveryError};
+pub use journaled::perform;
+pub use page::Ring;
 pub use region::{MIN_BOX_BYTES, NoBox, RecoveryBox};
 pub use report::{Damage, Report};
-pub use serve::{Ring, ServeError, Served, perform, serve};
+pub use serve::{ServeError, Served, serve};
+pub use unfinished::{Resume, Unfinished};

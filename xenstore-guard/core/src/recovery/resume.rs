@@ -62,23 +62,25 @@ pub(super) fn resume(progress: Progress, flight: Flight, taken: u32, put: u32) -
         return None;
     }
     let taken = near(progress.end, taken);
-    let mut answers = flight.replies;
-    let mut large = None;
+    let mut large: Option<(Large, usize)> = None;
     if let Some(found) = flight.large {
         if found.begin == progress.begin && in_ring > 0 {
             let put = usize::try_from(in_ring).ok()?;
             large = Some((found, put)).filter(|(found, put)| *put < found.message.len());
-        } else if found.begin == replies
-            && let Some(end) = found.end
-        {
+        } else if found.begin == replies && found.end.is_some() {
             // Nothing of it is in the ring. (Were it an event, it would come again anyway.)
-            answers.push_front((end, found.message));
+            large = Some((found, 0));
         }
     }
     // The slot is written before the message: this one is the first that is not in the ring.
     let unanswered = progress.reply && in_ring == 0;
+    let mut answers = flight.replies;
     answers.retain(|&(end, _)| end > progress.end || (unanswered && end == progress.end));
-    let at_hand = answers.front().is_some_and(|&(end, _)| end == progress.end);
+    let first = match &large {
+        Some((large, _)) => large.end,
+        None => answers.front().map(|&(end, _)| end),
+    };
+    let at_hand = first == Some(progress.end);
     // Without its reply at hand, the request changed nothing, is in the ring still, and is executed again.
     let known = if unanswered && !at_hand { taken } else { progress.end };
     let mut requests = flight.executed.map_or(known, |executed| executed.max(known));

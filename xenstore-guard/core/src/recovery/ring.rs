@@ -1,6 +1,7 @@
 //! What the recovery knows of a ring.
 
 use alloc::collections::VecDeque;
+use alloc::vec::Vec;
 
 use xen::DomId;
 use xen::store::wire::{HEADER_BYTES, Header, Operation};
@@ -49,16 +50,22 @@ pub(super) struct RingState {
 pub(super) struct Framing {
     header: [u8; HEADER_BYTES],
     came: usize,
+    /// Bytes that another store handed over: several requests, perhaps.
+    inherited: Vec<u8>,
 }
 
 impl Framing {
     /// Bytes to the end of the header, or of the request.
     pub(super) fn missing(&self) -> usize {
+        self.length().saturating_sub(self.came)
+    }
+
+    /// Bytes of the header, or of the request where the header is there.
+    fn length(&self) -> usize {
         if self.came < HEADER_BYTES {
-            return HEADER_BYTES - self.came;
+            return HEADER_BYTES;
         }
-        let length = Header::decode(&self.header).length as usize;
-        (HEADER_BYTES.saturating_add(length)).saturating_sub(self.came)
+        HEADER_BYTES.saturating_add(Header::decode(&self.header).length as usize)
     }
 
     /// Takes note of bytes that came.
@@ -69,9 +76,25 @@ impl Framing {
         self.came += bytes.len();
     }
 
-    /// A request begins.
+    /// Takes note of bytes that were there before.
+    pub(super) fn inherit(&mut self, bytes: &[u8]) {
+        self.inherited = bytes.to_vec();
+        self.add(bytes);
+    }
+
+    /// The request was processed, and another one begins.
     pub(super) fn restart(&mut self) {
+        let done = self.length();
         self.came = 0;
+        if !self.inherited.is_empty() {
+            let rest = self.inherited.split_off(done.min(self.inherited.len()));
+            self.inherit(&rest);
+        }
+    }
+
+    /// Bytes of later requests that were handed over.
+    pub(super) fn ahead(&self) -> usize {
+        self.inherited.len()
     }
 }
 

@@ -1,72 +1,19 @@
 //! Drives a ring, in the order that lets a successor go on.
 
 use alloc::vec;
-use alloc::vec::Vec;
 
-use xen::DomId;
 use xen::ring::BadIndex;
-use xen::store::StoreError;
-use xen::store::ring::{RING_BYTES, StoreRing};
+use xen::store::ring::RING_BYTES;
 use xen::store::wire::Operation;
 
 use super::flight::Large;
 use super::journal::{Recovery, RecoveryError};
+use super::journaled::Journaled;
+use super::page::Ring;
 use super::region::RecoveryBox;
 use super::ring::{RingState, Unanswered, first_message, first_reply};
 use crate::state::ConnectionId;
-use crate::{Change, Environment, ProtocolError, Server};
-
-/// The store's end of a ring.
-pub trait Ring {
-    /// Copies requests that wait, from `skip` bytes behind the first on, and leaves them there; how many bytes.
-    ///
-    /// # Errors
-    /// [`BadIndex`]: the domain's index cannot be.
-    fn peek_requests(&self, skip: usize, buffer: &mut [u8]) -> Result<usize, BadIndex>;
-
-    /// Takes `count` bytes of requests out.
-    ///
-    /// # Errors
-    /// [`BadIndex`]: nothing was taken.
-    fn consume_requests(&self, count: usize) -> Result<(), BadIndex>;
-
-    /// Bytes of replies that fit now.
-    ///
-    /// # Errors
-    /// [`BadIndex`]: the domain's index cannot be.
-    fn reply_room(&self) -> Result<usize, BadIndex>;
-
-    /// Puts in what fits of a reply, all of that at once; how many bytes.
-    ///
-    /// # Errors
-    /// [`BadIndex`]: nothing was put in.
-    fn write_replies(&self, bytes: &[u8]) -> Result<usize, BadIndex>;
-
-    /// The ring's indices of requests taken out and replies put in.
-    fn positions(&self) -> (u32, u32);
-}
-
-impl Ring for StoreRing<'_> {
-    fn peek_requests(&self, skip: usize, buffer: &mut [u8]) -> Result<usize, BadIndex> {
-        StoreRing::peek_requests(self, skip, buffer)
-    }
-
-    fn consume_requests(&self, count: usize) -> Result<(), BadIndex> {
-        StoreRing::consume_requests(self, count)
-    }
-
-    fn reply_room(&self) -> Result<usize, BadIndex> {
-        StoreRing::reply_room(self)
-    }
-
-    fn write_replies(&self, bytes: &[u8]) -> Result<usize, BadIndex> {
-        StoreRing::write_replies(self, bytes)
-    }
-
-    fn positions(&self) -> (u32, u32) {
-        StoreRing::positions(self)
-    }
-}
+use crate::{Environment, ProtocolError, Server};
 
 /// Why a ring is not served any more. The server is to be told with [`Server::ring_failed`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -96,66 +43,6 @@ pub struct Served {
     pub processed: bool,
     /// The box has no room for the state: a change that was just answered will not survive a crash. For the log.
     pub unkept: Option<RecoveryError>,
-}
-
-/// An environment whose changes go into the recovery box.
-struct Journaled<'a, B> {
-    environment: &'a mut dyn Environment,
-    recovery: &'a mut Recovery<B>,
-}
-
-impl<B: RecoveryBox> Environment for Journaled<'_, B> {
-    fn introduce(&mut self, domid: DomId, ring: u64, port: u32) -> Result<(), StoreError> {
-        // The indices of a ring that is introduced again begin anew.
-        self.recovery.forget_ring_of(domid);
-        self.environment.introduce(domid, ring, port)
-    }
-
-    fn release(&mut self, domid: DomId) {
-        self.environment.release(domid);
-    }
-
-    fn now(&self) -> u64 {
-        self.environment.now()
-    }
-
-    fn journal(&mut self, change: &Change<'_>) {
-        self.recovery.journal(change);
-        self.environment.journal(change);
-    }
-
-    fn control(&mut self, words: &[&[u8]]) -> Option<Result<Vec<u8>, StoreError>> {
-        self.environment.control(words)
-    }
-}
-
-impl<B: RecoveryBox> Recovery<B> {
-    /// Puts what was journaled into the box, with a snapshot where the journal is full.
-    ///
-    /// # Errors
-    /// [`RecoveryError`]: what was journaled will not survive a crash.
-    pub fn keep(&mut self, server: &Server) -> Result<(), RecoveryError> {
-        match self.commit() {
-            Ok(()) => Ok(()),
-            Err(_) => self.compact(server.state()),
-        }
-    }
-}
-
-/// Has the server do something else than serve a ring (a domain died, a ring failed, a socket was closed), and keeps what that changed.
-///
-/// # Errors
-/// [`RecoveryError`]: what was changed will not survive a crash.
-pub fn perform<B: RecoveryBox, T>(
-    server: &mut Server,
-    recovery: &mut Recovery<B>,
-    environment: &mut dyn Environment,
-    action: impl FnOnce(&mut Server, &mut dyn Environment) -> T,
-) -> Result<T, RecoveryError> {
-    let mut journaled = Journaled { environment, recovery };
-    let done = action(server, &mut journaled);
-    recovery.keep(server)?;
-    Ok(done)
 }
 
 /// Serves a ring: sends what waits and fits, takes in what came, and processes one request at most. Connections other than this one
@@ -316,20 +203,24 @@ impl<B: RecoveryBox, R: Ring> Service<'_, B, R> {
         if let Some(end) = end {
             self.take_out(end)?;
         }
-        let Recovery {
-            memory, slots, rings, ..
-        } = &mut *self.recovery;
-        if let Some(state) = rings.get_mut(&id) {
-            state.write_progress(id, slots, memory, end);
-        }
         Ok(())
     }
 
     /// Sends more of a message that is longer than the ring; whether anything was sent.
     fn send_large(&mut self) -> Result<bool, ServeError> {
-        let Some(state) = self.recovery.rings.get_mut(&self.id) else {
+        if self.ring.reply_room()? == 0 {
+            return Ok(false);
+        }
+        let Recovery {
+            memory, slots, rings, ..
+        } = &mut *self.recovery;
+        let Some(state) = rings.get_mut(&self.id) else {
             return Ok(false);
         };
+        if let Some((large, 0)) = &state.large {
+            let end = large.end;
+            state.write_progress(self.id, slots, memory, end);
+        }
         let Some((large, before)) = &mut state.large else {
             return Ok(false);
         };
@@ -459,20 +350,27 @@ impl<B: RecoveryBox, R: Ring> Service<'_, B, R> {
             return Ok(());
         }
         state.framing.restart();
-        let end = state.requests.wrapping_add(state.fed as u64);
+        let ahead = state.framing.ahead();
+        // All of it was handed over by another store, in one piece with what is ahead. A snapshot has what is left of that.
+        let inherited = state.fed == 0 || ahead > 0;
+        let end = state.requests.wrapping_add(state.fed as u64).wrapping_sub(ahead as u64);
         let output = self.server.output(self.id).get(before..).unwrap_or_default();
         let Some(reply) = first_reply(output) else {
             // None to come: the connection is dead.
             self.keep();
             return self.take_out(end);
         };
-        let durable = before > 0 || !self.recovery.is_clean();
+        let durable = before > 0 || inherited || !self.recovery.is_clean();
         if let Some(state) = self.recovery.rings.get_mut(&self.id) {
             state.unanswered.push_back(Unanswered { end, durable });
         }
         if durable {
-            self.recovery.items().reply(self.id, end, reply);
-            self.keep();
+            if inherited {
+                self.keep_snapshot();
+            } else {
+                self.recovery.items().reply(self.id, end, reply);
+                self.keep();
+            }
             self.take_out(end)?;
         }
         Ok(())

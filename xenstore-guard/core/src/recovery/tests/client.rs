@@ -127,17 +127,23 @@ impl Client {
 
     /// The store died: what was open is lost, watches will fire.
     pub(super) fn store_crashed(&mut self) {
+        self.transactions_end();
+        self.to_fire = self.watches.clone();
+        for (_, request) in &mut self.asked {
+            if let Request::Unwatch(path, token) = request {
+                self.to_fire.remove(&(path.clone(), token.clone()));
+            }
+        }
+    }
+
+    /// There is another store: what was open ends with EAGAIN.
+    pub(super) fn transactions_end(&mut self) {
         for transaction in self.transactions.values_mut() {
             transaction.1 = true;
         }
-        self.to_fire = self.watches.clone();
         for (_, request) in &mut self.asked {
-            match request {
-                Request::Unwatch(path, token) => {
-                    self.to_fire.remove(&(path.clone(), token.clone()));
-                }
-                Request::Begin(crashed) => *crashed = true,
-                _ => {}
+            if let Request::Begin(crashed) = request {
+                *crashed = true;
             }
         }
     }

@@ -13,8 +13,9 @@ use xen::store::wire::Operation;
 use super::client::{Client, Random};
 use super::memory::{Life, Memory};
 use super::page::Page;
-use crate::recovery::{MIN_BOX_BYTES, Recovery, serve};
+use crate::recovery::{MIN_BOX_BYTES, Recovery, Ring, serve};
 use crate::state::{ConnectionState, Peer};
+use crate::stream::{self, Handover};
 use crate::{Change, Config, ConnectionId, Environment, Server};
 
 /// An environment that needs nothing.
@@ -161,7 +162,7 @@ impl World {
                 continue;
             };
             let page = client.page.with(&self.life);
-            let positions = crate::recovery::Ring::positions(&page);
+            let positions = Ring::positions(&page);
             let resume = opened
                 .unfinished
                 .resume(&mut opened.recovery, &mut state, id, positions);
@@ -171,6 +172,28 @@ impl World {
         self.server = Server::restore(Config::default(), state, &mut Plain).unwrap();
         self.recovery = opened.recovery;
         self.server.fire_all_watches(&Plain);
+        self.recovery.compact(self.server.state()).unwrap();
+    }
+
+    /// Another store takes the place of this one, as planned.
+    fn update(&mut self) {
+        for client in &mut self.clients {
+            client.transactions_end();
+        }
+        let mut state = self.server.state();
+        self.recovery.hand_over(&mut state);
+        let bytes = stream::write(&state, &Handover::default()).unwrap();
+        let state = stream::read(&bytes).unwrap().state;
+        let size = self.memory.bytes.borrow().len();
+        self.memory = Memory::new(size);
+        self.recovery = Recovery::open(self.memory.with(&self.life)).unwrap().recovery;
+        for client in &self.clients {
+            if let Some(id) = self.server.connection_of(DomId(client.domid)) {
+                let positions = Ring::positions(&client.page);
+                self.recovery.adopt(&state, id, positions);
+            }
+        }
+        self.server = Server::restore(Config::default(), state, &mut Plain).unwrap();
         self.recovery.compact(self.server.state()).unwrap();
     }
 
@@ -298,5 +321,31 @@ fn a_store_that_does_not_crash_serves_its_clients() {
         world.check();
         let answers: Vec<usize> = world.clients.iter().map(|client| client.answers).collect();
         assert!(answers.iter().all(|&answers| answers > vec![20].len()), "{answers:?}");
+    }
+}
+
+#[test]
+fn a_planned_update_loses_nothing_and_a_crash_after_it_neither() {
+    for seed in 0..60 {
+        let mut world = World::new(seed, 1 << 20);
+        for round in 0..10 {
+            let steps = 50 + world.random.below(50);
+            world.run(steps);
+            world.update();
+            let writes = world.random.below(60) as u64;
+            let life = Life::of(writes);
+            world.life.clone_from(&life);
+            world.recovery.memory.life = life;
+            world.run(200);
+            if round % 2 == 0 {
+                world.succeed(Life::endless());
+            } else {
+                world.succeed(Life::of(writes * 2));
+                world.run(100);
+                world.succeed(Life::endless());
+            }
+        }
+        world.finish();
+        world.check();
     }
 }
