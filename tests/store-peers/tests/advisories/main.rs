@@ -23,7 +23,7 @@ const NEITHER: &[StoreKind] = &[];
 
 /// Runs a test on this project's store, then on the stock ones that are named.
 fn on(stock: &[StoreKind], test: impl Fn(&mut Scene) -> Result<()>) {
-    for &kind in stock {
+    for &kind in [StoreKind::Guard].iter().chain(stock) {
         let result = Scene::new(kind).and_then(|mut scene| {
             test(&mut scene)?;
             ensure!(scene.store.runs(), "the store ended: {}", scene.store.log());
