@@ -10,14 +10,28 @@
 #![forbid(unsafe_code)]
 
 extern crate alloc;
+#[cfg(test)]
+extern crate std;
 
 mod change;
+mod connection;
+mod domains;
+mod effects;
 mod environment;
+mod guard;
+mod operations;
+mod output;
 pub mod path;
+mod permissions;
 pub mod policy;
 pub mod quota;
+mod report;
+mod request;
 mod server;
 pub mod state;
+mod transaction;
+mod tree;
+mod watch;
 
 pub use change::Change;
 pub use environment::Environment;

@@ -1,0 +1,196 @@
+//! The tree: nodes that any number of trees share. Whoever keeps a tree keeps it as it is, at the price of a reference;
+//! what is changed afterwards is copied on the way from the root down to the change, and nothing else.
+
+mod children;
+mod node;
+mod walk;
+
+use alloc::rc::Rc;
+
+pub(crate) use node::{Node, Stamp, charge, size};
+pub(crate) use walk::Walk;
+
+use crate::Path;
+use crate::path::{INTRODUCE_DOMAIN, RELEASE_DOMAIN};
+use crate::permissions::{self, List};
+
+/// A tree, and the special names, which have permissions only.
+#[derive(Debug, Clone)]
+pub(crate) struct Tree {
+    root: Rc<Node>,
+    introduce_domain: Rc<Node>,
+    release_domain: Rc<Node>,
+}
+
+/// Where a path leads.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Found<'a> {
+    /// The node, if it is there.
+    pub(crate) node: Option<&'a Node>,
+    /// The nearest one above it that is there. The root is above itself.
+    pub(crate) above: &'a Node,
+    /// How many nodes are missing, the last one included.
+    pub(crate) missing: usize,
+}
+
+impl Tree {
+    /// As C xenstored begins: `/tool/xenstored`, all of it domain 0's.
+    pub(crate) fn new() -> Self {
+        let node = |name| Rc::new(Node::new(name, b"", permissions::private(), Stamp::default()));
+        let mut tree = Self {
+            root: node(""),
+            introduce_domain: node(INTRODUCE_DOMAIN),
+            release_domain: node(RELEASE_DOMAIN),
+        };
+        if let Some(path) = Path::new("/tool/xenstored") {
+            tree.create(path, b"", &permissions::private(), Stamp::default(), &mut 0);
+        }
+        tree
+    }
+
+    /// The root alone.
+    pub(crate) fn empty() -> Self {
+        let mut tree = Self::new();
+        tree.root = Rc::new(Node::new("", b"", permissions::private(), Stamp::default()));
+        tree
+    }
+
+    /// The node of a path.
+    pub(crate) fn get(&self, path: Path<'_>) -> Option<&Node> {
+        self.find(path).node
+    }
+
+    /// Where a path leads.
+    pub(crate) fn find(&self, path: Path<'_>) -> Found<'_> {
+        if path.is_special() {
+            let node = match path.as_str() {
+                INTRODUCE_DOMAIN => Some(&*self.introduce_domain),
+                RELEASE_DOMAIN => Some(&*self.release_domain),
+                _ => None,
+            };
+            return Found {
+                node,
+                above: &self.root,
+                missing: usize::from(node.is_none()),
+            };
+        }
+        let mut found = Found {
+            node: Some(&self.root),
+            above: &self.root,
+            missing: 0,
+        };
+        for name in path.components() {
+            match found.node {
+                Some(node) => {
+                    found.above = node;
+                    found.node = node.children.get(name);
+                    found.missing = usize::from(found.node.is_none());
+                }
+                None => found.missing += 1,
+            }
+        }
+        found
+    }
+
+    /// A node to be changed, with all above it copied where another tree has them. `copied` counts the bytes of that.
+    fn edit(&mut self, path: Path<'_>, copied: &mut usize) -> Option<&mut Node> {
+        if path.is_special() {
+            return match path.as_str() {
+                INTRODUCE_DOMAIN => Some(unshare(&mut self.introduce_domain, copied)),
+                RELEASE_DOMAIN => Some(unshare(&mut self.release_domain, copied)),
+                _ => None,
+            };
+        }
+        let mut node = unshare(&mut self.root, copied);
+        for name in path.components() {
+            node = unshare(node.children.get_mut(name, copied)?, copied);
+        }
+        Some(node)
+    }
+
+    /// Gives a node that is there another value.
+    pub(crate) fn set_value(&mut self, path: Path<'_>, value: &[u8], stamp: Stamp, copied: &mut usize) {
+        if let Some(node) = self.edit(path, copied) {
+            node.set_value(value);
+            node.set_stamp(stamp);
+        }
+    }
+
+    /// Gives a node that is there other permissions.
+    pub(crate) fn set_permissions(&mut self, path: Path<'_>, permissions: List, stamp: Stamp, copied: &mut usize) {
+        if let Some(node) = self.edit(path, copied) {
+            node.permissions = permissions;
+            node.set_stamp(stamp);
+        }
+    }
+
+    /// Makes a node that is not there, and what is missing of the way to it (without values), all with the same permissions.
+    pub(crate) fn create(
+        &mut self,
+        path: Path<'_>,
+        value: &[u8],
+        permissions: &List,
+        stamp: Stamp,
+        copied: &mut usize,
+    ) {
+        if path.is_special() {
+            return;
+        }
+        let mut names = path.components();
+        let mut node = unshare(&mut self.root, copied);
+        let missing = loop {
+            let Some(name) = names.next() else {
+                return;
+            };
+            // Looked for twice: the borrow checker does not let a conditional result out of the loop.
+            if node.children.get(name).is_none() {
+                break name;
+            }
+            let Some(child) = node.children.get_mut(name, copied) else {
+                return;
+            };
+            node = unshare(child, copied);
+        };
+        node.set_stamp(stamp);
+        let rest: alloc::vec::Vec<&str> = core::iter::once(missing).chain(names).collect();
+        let mut made: Option<Rc<Node>> = None;
+        for name in rest.into_iter().rev() {
+            let value = if made.is_none() { value } else { &[] };
+            let mut node = Node::new(name, value, Rc::clone(permissions), stamp);
+            if let Some(below) = made.take() {
+                node.children.insert(below, copied);
+            }
+            made = Some(Rc::new(node));
+        }
+        if let Some(made) = made {
+            node.children.insert(made, copied);
+        }
+    }
+
+    /// Takes a node out, with all below it. The root stays.
+    pub(crate) fn remove(&mut self, path: Path<'_>, stamp: Stamp, copied: &mut usize) -> Option<Rc<Node>> {
+        let parent = path.parent()?;
+        let name = path.components().last()?;
+        self.find(path).node?;
+        let parent = self.edit(parent, copied)?;
+        let removed = parent.children.remove(name, copied)?;
+        parent.set_stamp(stamp);
+        Some(removed)
+    }
+
+    /// All nodes, those above before those below; without the special names.
+    pub(crate) fn walk(&self) -> Walk<'_> {
+        Walk::new(&self.root, "")
+    }
+}
+
+/// A node to be changed: itself where no other tree has it, else a copy.
+fn unshare<'a>(node: &'a mut Rc<Node>, copied: &mut usize) -> &'a mut Node {
+    if Rc::get_mut(node).is_none() {
+        *copied += node.copy_bytes();
+    }
+    Rc::make_mut(node)
+}
+
+#[cfg(test)]
+mod tests;
