@@ -7,6 +7,7 @@ use xen::DomId;
 use xen::linux::{DeviceError, DomainState, MappedPage, RingHost};
 use xen::store::StoreError;
 use xen::store::ring::{ConnectionState, RingError, StoreRing};
+use xenstore_guard_core::ConnectionId;
 
 use crate::Error;
 
@@ -15,6 +16,7 @@ use crate::Error;
 struct Ring {
     page: MappedPage,
     port: u32,
+    connection: Option<ConnectionId>,
 }
 
 /// All rings, and the host that they are from.
@@ -22,6 +24,7 @@ pub(crate) struct Rings {
     host: Box<dyn RingHost>,
     by_domain: BTreeMap<DomId, Ring>,
     by_port: BTreeMap<u32, DomId>,
+    by_connection: BTreeMap<ConnectionId, DomId>,
     /// Rings that were introduced since they were last asked for: requests may wait in them without an event.
     fresh: Vec<DomId>,
 }
@@ -41,6 +44,7 @@ impl Rings {
             host,
             by_domain: BTreeMap::new(),
             by_port: BTreeMap::new(),
+            by_connection: BTreeMap::new(),
             fresh: Vec::new(),
         }
     }
@@ -54,7 +58,7 @@ impl Rings {
         let Some((page, port)) = self.host.own_ring()? else {
             return Ok(None);
         };
-        self.put(DomId::INITIAL, Ring { page, port });
+        self.put(DomId::INITIAL, page, port);
         Ok(Some(port))
     }
 
@@ -76,13 +80,14 @@ impl Rings {
     pub(crate) fn map(&mut self, domid: DomId, remote_port: u32) -> Result<(), StoreError> {
         let page = self.host.map(domid).map_err(refused(domid))?;
         let port = self.host.bind(domid, remote_port).map_err(refused(domid))?;
-        self.put(domid, Ring { page, port });
+        self.put(domid, page, port);
         Ok(())
     }
 
-    fn put(&mut self, domid: DomId, ring: Ring) {
-        self.by_port.insert(ring.port, domid);
-        self.by_domain.insert(domid, ring);
+    fn put(&mut self, domid: DomId, page: MappedPage, port: u32) {
+        let connection = None;
+        self.by_port.insert(port, domid);
+        self.by_domain.insert(domid, Ring { page, port, connection });
         self.fresh.push(domid);
     }
 
@@ -91,7 +96,23 @@ impl Rings {
         if let Some(ring) = self.by_domain.remove(&domid) {
             self.by_port.remove(&ring.port);
             self.host.unbind(ring.port);
+            if let Some(connection) = ring.connection {
+                self.by_connection.remove(&connection);
+            }
         }
+    }
+
+    /// Notes which connection a domain's ring is.
+    pub(crate) fn connect(&mut self, domid: DomId, connection: ConnectionId) {
+        if let Some(ring) = self.by_domain.get_mut(&domid) {
+            ring.connection = Some(connection);
+            self.by_connection.insert(connection, domid);
+        }
+    }
+
+    /// Whose ring a connection is.
+    pub(crate) fn domain_of(&self, connection: ConnectionId) -> Option<DomId> {
+        self.by_connection.get(&connection).copied()
     }
 
     /// Domains that have a ring.

@@ -3,8 +3,7 @@
 //! A turn of the loop: wait; note who has something; give each of them a turn of its own, which is limited; send what the
 //! core has for anybody. Who is not done comes again in the next turn, after the others.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::io;
+use std::collections::BTreeSet;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
@@ -93,14 +92,15 @@ struct Daemon {
     server: Server,
     host: Host,
     clients: Clients,
-    /// Which domain a ring's connection is of.
-    domains: BTreeMap<ConnectionId, DomId>,
     socket: Socket,
     /// The socket is not asked for clients: this process has no file left for one.
     full: bool,
     epoll: OwnedFd,
     _signals: Signals,
+    /// Who has something to be done.
     ready: BTreeSet<ConnectionId>,
+    /// Whose requests wait while the core keeps them from a transaction of another ([`Server::wake_at`]).
+    held: BTreeSet<ConnectionId>,
     affinity: CoreAffinity,
 }
 
@@ -132,12 +132,12 @@ impl Daemon {
             server,
             host,
             clients: Clients::new(),
-            domains: BTreeMap::new(),
             socket,
             full: false,
             epoll,
             _signals: signals,
             ready: BTreeSet::new(),
+            held: BTreeSet::new(),
             affinity: CoreAffinity::new(),
         };
         if fresh {
@@ -231,6 +231,9 @@ impl Daemon {
             }
             self.note_fresh_rings();
             self.send_outputs()?;
+            if self.server.wake_at().is_none() {
+                self.ready.append(&mut self.held);
+            }
         }
     }
 
@@ -333,7 +336,7 @@ impl Daemon {
                 ring.set_connected();
             }
             rings.notify(domid);
-            self.domains.insert(id, domid);
+            rings.connect(domid, id);
             self.ready.insert(id);
         }
     }
@@ -343,13 +346,8 @@ impl Daemon {
         if self.clients.has(id) {
             return self.socket_turn(id);
         }
-        let Some(&domid) = self.domains.get(&id) else {
-            return Ok(());
-        };
-        if self.server.connection_of(domid) == Some(id) {
+        if let Some(domid) = self.host.rings.as_ref().and_then(|rings| rings.domain_of(id)) {
             self.ring_turn(id, domid);
-        } else {
-            self.domains.remove(&id);
         }
         Ok(())
     }
@@ -380,6 +378,8 @@ impl Daemon {
             Ok(again) => {
                 if again {
                     self.ready.insert(id);
+                } else if self.server.wake_at().is_some() && self.server.pending_request_bytes(id) > 0 {
+                    self.held.insert(id);
                 }
             }
             Err(error) => {
@@ -449,7 +449,7 @@ impl Daemon {
                 } else {
                     self.close(id)?;
                 }
-            } else if self.domains.contains_key(&id) {
+            } else {
                 self.ready.insert(id);
             }
         }
