@@ -198,4 +198,3 @@ fn refused(domid: DomId) -> impl FnOnce(DeviceError) -> StoreError {
         }
     }
 }
-

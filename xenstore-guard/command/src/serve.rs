@@ -178,7 +178,9 @@ impl Daemon {
         if header.operation == xen::store::Operation::Control as u32 {
             return Ok(());
         }
-        Err(failed(String::from_utf8_lossy(&payload).trim_end_matches('\0').to_owned()))
+        Err(failed(
+            String::from_utf8_lossy(&payload).trim_end_matches('\0').to_owned(),
+        ))
     }
 
     /// Has the core do one request of its host.
@@ -189,14 +191,18 @@ impl Daemon {
     ) -> Result<(xen::store::Header, Vec<u8>), String> {
         let id = self.server.connect(Peer::Socket).map_err(|error| error.to_string())?;
         let message = xen::store::wire::message(operation, 1, 0, &[payload]);
-        let answer = self.server.receive(id, &message).map_err(|error| error.to_string()).and_then(|()| {
-            self.server.process(id, &mut self.host);
-            let answer = self.server.output(id);
-            let (header, rest) = answer
-                .split_first_chunk::<{ xen::store::wire::HEADER_BYTES }>()
-                .ok_or("no answer")?;
-            Ok((xen::store::Header::decode(header), rest.to_vec()))
-        });
+        let answer = self
+            .server
+            .receive(id, &message)
+            .map_err(|error| error.to_string())
+            .and_then(|()| {
+                self.server.process(id, &mut self.host);
+                let answer = self.server.output(id);
+                let (header, rest) = answer
+                    .split_first_chunk::<{ xen::store::wire::HEADER_BYTES }>()
+                    .ok_or("no answer")?;
+                Ok((xen::store::Header::decode(header), rest.to_vec()))
+            });
         self.server.disconnect(id, &mut self.host);
         answer
     }
@@ -206,7 +212,11 @@ impl Daemon {
         loop {
             let timeout = self.timeout();
             self.affinity.before_wait();
-            match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut events), timeout.as_ref()) {
+            match epoll::wait(
+                &self.epoll,
+                rustix::buffer::spare_capacity(&mut events),
+                timeout.as_ref(),
+            ) {
                 Ok(_) | Err(rustix::io::Errno::INTR) => {}
                 Err(error) => return Err(Error::system("epoll_wait")(error)),
             }

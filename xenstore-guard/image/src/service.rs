@@ -123,10 +123,10 @@ impl Shared {
         };
         if page.connection() == ConnectionState::Reconnect {
             self.recovery.forget_ring(id);
-            let kept = recovery::perform(&mut self.server, &mut self.recovery, &mut self.rings, |server, env| {
+            let ((), unkept) = recovery::perform(&mut self.server, &mut self.recovery, &mut self.rings, |server, env| {
                 server.reset(id, env);
             });
-            self.say(kept.err());
+            self.say(unkept);
             page.reset();
             ring.notify();
             return Turn::Again;
@@ -159,10 +159,10 @@ impl Shared {
     fn give_up(&mut self, ring: &Ring, id: ConnectionId, problem: ServeError) {
         warn!("ring of domain {}: {problem}: ignored from now on", ring.domid);
         ring.fail();
-        let kept = recovery::perform(&mut self.server, &mut self.recovery, &mut self.rings, |server, _| {
+        let ((), unkept) = recovery::perform(&mut self.server, &mut self.recovery, &mut self.rings, |server, _| {
             server.ring_failed(id);
         });
-        self.say(kept.err());
+        self.say(unkept);
         if let Some(page) = ring.ring() {
             page.set_error(match problem {
                 ServeError::Protocol(_) => RingError::Protocol,

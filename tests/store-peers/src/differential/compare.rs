@@ -24,8 +24,16 @@ pub struct Difference {
 impl fmt::Debug for Difference {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(formatter, "{:?}", self.action)?;
-        writeln!(formatter, "  xenstore-guard: {:?} {:?}", self.ours.answer, self.ours.events)?;
-        write!(formatter, "  {}: {:?} {:?}", self.stock, self.theirs.answer, self.theirs.events)
+        writeln!(
+            formatter,
+            "  xenstore-guard: {:?} {:?}",
+            self.ours.answer, self.ours.events
+        )?;
+        write!(
+            formatter,
+            "  {}: {:?} {:?}",
+            self.stock, self.theirs.answer, self.theirs.events
+        )
     }
 }
 

@@ -12,7 +12,9 @@ const NAMES: [&str; 5] = ["data", "a", "b", "device", "state"];
 /// Paths that are wrong, each in its own way.
 const WRONG_PATHS: [&str; 7] = ["", "a/", "//", "/a//b", "da ta", "a:b", "\u{e9}"];
 /// Lists of permissions that are right for someone.
-const PERMISSIONS: [&str; 9] = ["n0", "n1", "n2 r1", "b1 r2", "n3 w1 b2", "r0 n1", "n1 r0", "b2", "n2 b3 r1"];
+const PERMISSIONS: [&str; 9] = [
+    "n0", "n1", "n2 r1", "b1 r2", "n3 w1 b2", "r0 n1", "n1 r0", "b2", "n2 b3 r1",
+];
 /// Lists that are wrong.
 const WRONG_PERMISSIONS: [&str; 5] = ["", "x1", "n", "nx", "1"];
 
@@ -49,7 +51,10 @@ fn value() -> impl Strategy<Value = Vec<u8>> {
 }
 
 fn texts(texts: &[&str]) -> Vec<u8> {
-    texts.iter().flat_map(|text| [text.as_bytes(), b"\0"].concat()).collect()
+    texts
+        .iter()
+        .flat_map(|text| [text.as_bytes(), b"\0"].concat())
+        .collect()
 }
 
 /// A request on a node.
@@ -147,17 +152,18 @@ pub fn transactions_apart(count: usize) -> impl Strategy<Value = Vec<Action>> {
         }
         vec![action]
     });
-    let transaction = (0..CLIENTS, vec(on_node(), 1..8), prop::bool::weighted(0.8)).prop_map(|(client, requests, commit)| {
-        let of = |transaction, request| Action {
-            client,
-            transaction,
-            request,
-        };
-        let mut actions = vec![of(None, Request::Begin(0))];
-        let requests = requests.into_iter();
-        actions.extend(requests.map(|(operation, payload)| of(Some(0), Request::Plain(operation, payload))));
-        actions.push(of(None, Request::End(0, commit)));
-        actions
-    });
+    let transaction =
+        (0..CLIENTS, vec(on_node(), 1..8), prop::bool::weighted(0.8)).prop_map(|(client, requests, commit)| {
+            let of = |transaction, request| Action {
+                client,
+                transaction,
+                request,
+            };
+            let mut actions = vec![of(None, Request::Begin(0))];
+            let requests = requests.into_iter();
+            actions.extend(requests.map(|(operation, payload)| of(Some(0), Request::Plain(operation, payload))));
+            actions.push(of(None, Request::End(0, commit)));
+            actions
+        });
     vec(prop_oneof![5 => alone, 1 => transaction], 1..count).prop_map(|parts| parts.concat())
 }
