@@ -15,7 +15,7 @@ const KILLS: u32 = 5;
 /// What a stock guest does in the store with stock clients. It stays up.
 const CLIENTS: &str = r#"#!/bin/sh
 echo "STORE-IDENTITY domid=$(xenstore-read domid) name=$(xenstore-read name)"
-xenstore-ls | while IFS= read -r line; do echo "STORE-LS $line"; done
+xenstore-ls "/local/domain/$(xenstore-read domid)" | while IFS= read -r line; do echo "STORE-LS $line"; done
 xenstore-write data/x hello data/y world
 echo "STORE-DATA $(xenstore-read data/x) $(xenstore-read data/y) $(xenstore-list data | tr '\n' ' ')"
 xenstore-rm data/x
