@@ -34,7 +34,7 @@ enum Action {
 
 fn path() -> impl Strategy<Value = String> {
     let name = prop::sample::select(vec!["a", "b", "feature-long-name"]);
-    let inside = prop::collection::vec(name, 0..4);
+    let inside = prop::collection::vec(name, 0..3);
     let root = prop::sample::select(vec![
         "",
         "/shared",
@@ -82,9 +82,9 @@ fn action() -> impl Strategy<Value = Action> {
         8 => (client(), request()).prop_map(|(client, request)| Action::Request(client, request)),
         2 => client().prop_map(Action::Begin),
         8 => (client(), request()).prop_map(|(client, request)| Action::Within(client, request)),
-        2 => (client(), prop::bool::weighted(0.8)).prop_map(|(client, commit)| Action::End(client, commit)),
+        3 => (client(), prop::bool::weighted(0.8)).prop_map(|(client, commit)| Action::End(client, commit)),
         1 => (client(), path(), 0..3_u8).prop_map(|(client, path, token)| Action::Watch(client, path, token)),
-        1 => domain().prop_map(Action::Replace),
+        1 => Just(Action::Replace(7)),
         1 => domain().prop_map(Action::Toggle),
     ]
 }
@@ -299,7 +299,7 @@ fn the_store_does_what_the_reference_does() {
         failure_persistence: None,
         ..ProptestConfig::default()
     };
-    let actions = prop::collection::vec(action(), 1..80);
+    let actions = prop::collection::vec(action(), 1..120);
     let outcome = TestRunner::new(config).run(&actions, |actions| {
         let mut both = Both::new();
         for action in &actions {
