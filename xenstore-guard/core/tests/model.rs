@@ -38,6 +38,7 @@ fn path() -> impl Strategy<Value = String> {
     let root = prop::sample::select(vec![
         "",
         "/shared",
+        "/shared",
         "/local/domain/7",
         "/local/domain/8",
         "/local/domain/9",
@@ -146,6 +147,7 @@ impl Both {
                 0,
                 &Request::SetPermissions(home, vec![permission(&format!("r{domid}"))]),
             );
+            self.act(&Action::Watch(domid, "/".into(), 9));
         }
     }
 
