@@ -33,7 +33,9 @@ pub const CONNECTION: u64 = 2068;
 /// Why the store does not serve the ring any more.
 pub const ERROR: u64 = 2072;
 
-const SIZE: u32 = RING_BYTES as u32;
+/// Of each direction (`XENSTORE_RING_SIZE`).
+const SIZE: u32 = 1024;
+const _: () = assert!(SIZE as usize == RING_BYTES);
 /// A store that does not kick is looked at again so often.
 const PATIENCE: Duration = Duration::from_millis(2);
 

@@ -95,7 +95,11 @@ impl Replay {
                     .remove(&connection)
                     .ok_or(Misfit::Connection(connection.number()))?;
             }
-            Change::Reset { connection } => reset(self.connection(connection)?),
+            Change::Reset { connection } => {
+                let connection = self.connection(connection)?;
+                reset(connection);
+                connection.ignored = false;
+            }
             Change::Ignore { connection } => {
                 let connection = self.connection(connection)?;
                 reset(connection);
@@ -143,6 +147,9 @@ impl Replay {
             }
             Change::Release { domid } => {
                 self.domains.remove(&domid).ok_or(Misfit::Domain(domid))?;
+                for other in self.domains.values_mut() {
+                    other.target = other.target.filter(|&target| target != domid);
+                }
             }
             Change::Shutdown { domid, shutdown } => self.domain(domid).shutdown = shutdown,
             Change::Target { domid, target } => self.domain(domid).target = Some(target),
@@ -203,9 +210,11 @@ impl Replay {
     }
 
     fn remove(&mut self, path: &str) -> Result<(), Misfit> {
-        if path == "/" || self.nodes.remove(path).is_none() {
+        if path == "/" {
             return Err(Misfit::Node(path.into()));
         }
+        // A transaction may have made and removed it.
+        self.nodes.remove(path);
         self.generation = self.generation.wrapping_add(1);
         let mut first = String::with_capacity(path.len() + 1);
         first.push_str(path);
@@ -248,7 +257,7 @@ impl Replay {
             if others.any(taken) {
                 return Err(Misfit::Connection(id.number()));
             }
-            self.domain(domid);
+            self.domain(domid).shutdown = false;
         }
         self.connections.insert(
             id,

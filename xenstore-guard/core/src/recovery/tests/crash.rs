@@ -19,7 +19,7 @@ use crate::stream::{self, Handover};
 use crate::{Change, Config, ConnectionId, Environment, Server};
 
 /// An environment that needs nothing.
-struct Plain;
+pub(super) struct Plain;
 
 impl Environment for Plain {
     fn introduce(&mut self, _: DomId, _: u64, _: u32) -> Result<(), StoreError> {

@@ -1,5 +1,6 @@
 //! Boxes that crash and boxes that were scribbled on.
 
+mod changes;
 mod client;
 mod contents;
 mod crash;
