@@ -1,8 +1,13 @@
 //! The ways in which this project's store differs from the stock ones, each explained in docs/store-differences.md.
 
-use super::action::Action;
+use xen::store::Operation;
+
+use super::action::{Action, Request};
 use super::player::Observation;
+use crate::client::Answer;
 use crate::store::StoreKind;
+
+const BOTH: &[StoreKind] = &[StoreKind::C, StoreKind::OCaml];
 
 /// A way in which stores differ.
 pub struct Known {
@@ -15,4 +20,63 @@ pub struct Known {
 }
 
 /// All of them.
-pub const KNOWN: &[Known] = &[];
+pub const KNOWN: &[Known] = &[
+    Known {
+        name: "order-of-children",
+        stores: BOTH,
+        explains: |action, ours, theirs| {
+            is(action, Operation::Directory)
+                && ours.events == theirs.events
+                && sorted_names(&ours.answer) == sorted_names(&theirs.answer)
+        },
+    },
+    Known {
+        name: "error-of-malformed-requests",
+        stores: BOTH,
+        explains: |action, ours, theirs| is_malformed(action) && both_refuse(ours, theirs),
+    },
+    Known {
+        name: "error-of-hidden-nodes",
+        stores: &[StoreKind::OCaml],
+        explains: |_, ours, theirs| {
+            both_refuse(ours, theirs) && ours.answer.is_refused("EACCES") && theirs.answer.is_refused("ENOENT")
+        },
+    },
+];
+
+fn both_refuse(ours: &Observation, theirs: &Observation) -> bool {
+    !ours.answer.is_done() && !theirs.answer.is_done() && ours.events == theirs.events
+}
+
+/// Whether a request is not as docs/misc/xenstore.txt says: without the NUL that ends a path, or with a path that is none.
+fn is_malformed(action: &Action) -> bool {
+    let Request::Plain(_, payload) = &action.request else {
+        return false;
+    };
+    match payload.iter().position(|&byte| byte == 0) {
+        None => true,
+        Some(end) => {
+            let path = &payload[..end];
+            let allowed = |byte: &u8| byte.is_ascii_alphanumeric() || b"-/_@".contains(byte);
+            path.is_empty()
+                || !path.iter().all(allowed)
+                || (path.len() > 1 && path.ends_with(b"/"))
+                || path.windows(2).any(|pair| pair == b"//")
+        }
+    }
+}
+
+fn is(action: &Action, operation: Operation) -> bool {
+    matches!(action.request, Request::Plain(of, _) if of == operation)
+}
+
+fn sorted_names(answer: &Answer) -> Result<Vec<&[u8]>, &str> {
+    match answer {
+        Answer::Done(bytes) => {
+            let mut names: Vec<_> = bytes.split_inclusive(|&byte| byte == 0).collect();
+            names.sort_unstable();
+            Ok(names)
+        }
+        Answer::Refused(error) => Err(error),
+    }
+}
