@@ -8,7 +8,9 @@ use core::fmt;
 use measure::Bank;
 
 use crate::domain::{Domain, MAX_MEMORY_KIB, MAX_NEEDS, MAX_VCPUS, MEMORY_STEP_KIB, MIN_MEMORY_KIB};
-use crate::{Error, MAX_DOMAINS, MAX_IMAGES, Manifest, name};
+use crate::quota::StoreQuota;
+use crate::store::{self, MAX_RECOVERY_MIB, MAX_STORE_ACCESS, StoreRight};
+use crate::{Error, Kind, MAX_DOMAINS, MAX_IMAGES, Manifest, Role, name};
 
 /// One thing that is wrong, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,12 +90,14 @@ impl Manifest {
         if !banks.contains(&Bank::Sha256) {
             return Err(Error::NoSha256);
         }
-        let twice = banks
-            .iter()
-            .enumerate()
-            .find(|(index, bank)| banks.iter().take(*index).any(|other| other == *bank));
-        if let Some((_, bank)) = twice {
+        if let Some(bank) = twice(banks) {
             return Err(Error::DuplicateBank(*bank));
+        }
+        if self.host.store.recovery_mib > MAX_RECOVERY_MIB {
+            return Err(Error::Recovery(self.host.store.recovery_mib));
+        }
+        if let Some(error) = quota_errors(&self.host.store.quota).next() {
+            return Err(error);
         }
         let mut names = BTreeMap::new();
         for image in &self.images {
@@ -120,6 +124,7 @@ impl Manifest {
             uuids.entry(domain.uuid).or_default().push(&domain.name);
         }
         let images: BTreeMap<&str, ()> = self.images.iter().map(|image| (image.name.as_str(), ())).collect();
+        let store = |domain: &&Domain| domain.has(Role::Store);
         self.domains
             .iter()
             .map(|domain| {
@@ -143,6 +148,13 @@ impl Manifest {
                 }
                 let unknown = domain.needs.iter().find(|need| !names.contains_key(need.as_str()));
                 errors.extend(unknown.cloned().map(Error::UnknownNeed));
+                let mut stores = self.domains.iter().filter(store);
+                if let Some(other) = stores.find(|other| domain.has(Role::Store) && !core::ptr::eq(*other, domain)) {
+                    errors.push(Error::DuplicateStore(other.name.clone()));
+                }
+                let mut of = domain.store_access.iter().filter_map(|access| access.of.as_ref());
+                let unknown = of.find(|name| !names.contains_key(name.as_str()));
+                errors.extend(unknown.cloned().map(Error::StoreAccessOf));
                 domain.check_values(&mut errors);
                 errors
             })
@@ -190,166 +202,62 @@ impl Domain {
         if self.needs.len() > MAX_NEEDS {
             errors.push(Error::TooManyNeeds(self.needs.len()));
         } else {
-            let twice = self
-                .needs
-                .iter()
-                .enumerate()
-                .find(|(index, need)| self.needs.iter().take(*index).any(|other| other == *need));
-            errors.extend(twice.map(|(_, need)| Error::DuplicateNeed(need.clone())));
+            errors.extend(twice(&self.needs).cloned().map(Error::DuplicateNeed));
         }
+        self.check_store(errors);
     }
+
+    /// What is wrong with what the domain is to the store.
+    fn check_store(&self, errors: &mut Vec<Error>) {
+        errors.extend(twice(&self.roles).copied().map(Error::DuplicateRole));
+        if self.has(Role::Store) {
+            if self.roles.iter().any(|role| *role != Role::Store) {
+                errors.push(Error::StoreRole);
+            }
+            if self.kind != Kind::Pv {
+                errors.push(Error::StoreKind(self.kind));
+            }
+            errors.extend(self.needs.first().cloned().map(Error::StoreNeeds));
+        }
+        match (self.has(Role::Driver), self.serves.first()) {
+            (true, None) => errors.push(Error::ServesNothing),
+            (false, Some(class)) => errors.push(Error::ServesWithoutRole(*class)),
+            _ => errors.extend(twice(&self.serves).copied().map(Error::DuplicateClass)),
+        }
+        errors.extend(quota_errors(&self.store_quota));
+        if self.store_access.len() > MAX_STORE_ACCESS {
+            errors.push(Error::TooManyStoreAccess(self.store_access.len()));
+        }
+        let wrong = self
+            .store_access
+            .iter()
+            .find(|access| !store::is_path(&access.path, access.of.is_some()));
+        errors.extend(wrong.map(|access| Error::StoreAccessPath(access.path.clone())));
+        let wrong = self.store_access.iter().find(|access| {
+            access.of.is_none() && access.access == StoreRight::Write && store::is_builders(&access.path)
+        });
+        errors.extend(wrong.map(|access| Error::StoreAccessWrite(access.path.clone())));
+    }
+}
+
+/// The first item that stands there before, too.
+fn twice<T: PartialEq>(items: &[T]) -> Option<&T> {
+    let before = |(index, item): &(usize, &T)| items.iter().take(*index).any(|other| other == *item);
+    items.iter().enumerate().find(before).map(|(_, item)| item)
+}
+
+/// Each quota that is outside its limits.
+fn quota_errors(quota: &StoreQuota) -> impl Iterator<Item = Error> {
+    quota.values().into_iter().filter_map(|quota| {
+        let value = quota.value?;
+        (!(quota.least..=quota.most).contains(&value)).then_some(Error::Quota {
+            name: quota.name,
+            value,
+            least: quota.least,
+            most: quota.most,
+        })
+    })
 }
 
 #[cfg(test)]
-mod tests {
-    use alloc::string::ToString;
-    use alloc::vec;
-
-    use super::*;
-    use crate::Kind;
-    use crate::samples;
-
-    /// The texts of the problems of the sample manifest after a change to its domain "web".
-    fn problems(change: fn(&mut Domain)) -> Vec<String> {
-        let mut manifest = samples::manifest();
-        change(&mut manifest.domains[1]);
-        manifest.check().iter().map(ToString::to_string).collect()
-    }
-
-    #[test]
-    fn the_sample_is_right() {
-        assert_eq!(samples::manifest().check(), []);
-        assert_eq!(problems(|_| ()), Vec::<String>::new());
-    }
-
-    #[test]
-    fn each_limit_is_named_with_what_is_accepted() {
-        type Change = fn(&mut Domain);
-        let cases: [(Change, &str); 20] = [
-            (|web| web.vcpus = 0, "domain web: 0 vcpus; accepted: 1 to 64"),
-            (|web| web.vcpus = 65, "domain web: 65 vcpus; accepted: 1 to 64"),
-            (
-                |web| web.max_vcpus = 1,
-                "domain web: maxvcpus of 1; accepted: vcpus (2) to 64",
-            ),
-            (
-                |web| web.max_vcpus = 65,
-                "domain web: maxvcpus of 65; accepted: vcpus (2) to 64",
-            ),
-            (
-                |web| web.memory_kib = 4092,
-                "domain web: memory of 4092 KiB; accepted: 4096 KiB (4 MiB) to 17179869184 KiB (16 TiB), a multiple of 4 KiB",
-            ),
-            (
-                |web| web.memory_kib = 4097,
-                "domain web: memory of 4097 KiB; accepted: 4096 KiB (4 MiB) to 17179869184 KiB (16 TiB), a multiple of 4 KiB",
-            ),
-            (
-                |web| web.memory_kib = u64::MAX,
-                "domain web: memory of 18446744073709551615 KiB; accepted: 4096 KiB (4 MiB) to 17179869184 KiB (16 TiB), a multiple of 4 KiB",
-            ),
-            (
-                |web| web.maxmem_kib = 4096,
-                "domain web: maxmem of 4096 KiB; accepted: the memory (131072 KiB) to 17179869184 KiB (16 TiB), a multiple of 4 KiB",
-            ),
-            (
-                |web| web.maxmem_kib = 1 << 40,
-                "domain web: maxmem of 1099511627776 KiB; accepted: the memory (131072 KiB) to 17179869184 KiB (16 TiB), a multiple of 4 KiB",
-            ),
-            (
-                |web| web.command_line = "x".repeat(2048),
-                "domain web: command line of 2048 bytes; accepted for pvh: at most 2047",
-            ),
-            (
-                |web| {
-                    web.kind = Kind::Pv;
-                    web.command_line = "x".repeat(1024);
-                },
-                "domain web: command line of 1024 bytes; accepted for pv: at most 1023",
-            ),
-            (
-                |web| web.command_line = "a\0b".into(),
-                "domain web: command line: control character '\\0' at byte 1; accepted: none",
-            ),
-            (
-                |web| web.command_line = "\n".into(),
-                "domain web: command line: control character '\\n' at byte 0; accepted: none",
-            ),
-            (
-                |web| web.name = "web\n".into(),
-                "domain \"web\\n\": name \"web\\n\"; accepted: 1 to 64 characters of A-Z a-z 0-9 _ . -, the first a letter, a digit or _",
-            ),
-            (
-                |web| web.kernel = "linux".into(),
-                "domain web: kernel: there is no image \"linux\"",
-            ),
-            (
-                |web| web.ramdisk = Some("rd".into()),
-                "domain web: ramdisk: there is no image \"rd\"",
-            ),
-            (
-                |web| web.uuid = [1; 16],
-                "domain store: domain \"web\" has the same uuid",
-            ),
-            (
-                |web| web.needs.push("net".into()),
-                "domain web: needs \"net\": there is no such domain",
-            ),
-            (
-                |web| web.needs.push("store".into()),
-                "domain web: needs: \"store\" stands there twice",
-            ),
-            (
-                |web| web.needs = vec!["store".into(); 65],
-                "domain web: needs 65 domains; accepted: at most 64",
-            ),
-        ];
-        for (change, text) in cases {
-            assert_eq!(problems(change).first().map(String::as_str), Some(text));
-        }
-    }
-
-    #[test]
-    fn the_limits_themselves_are_accepted() {
-        let cases: [fn(&mut Domain); 5] = [
-            |web| (web.vcpus, web.max_vcpus) = (1, 64),
-            |web| (web.vcpus, web.max_vcpus) = (64, 64),
-            |web| (web.memory_kib, web.maxmem_kib) = (4096, 17_179_869_184),
-            |web| web.command_line = "x".repeat(2047),
-            |web| (web.kind, web.command_line) = (Kind::Pv, "x".repeat(1023)),
-        ];
-        for change in cases {
-            assert_eq!(problems(change), Vec::<String>::new());
-        }
-    }
-
-    #[test]
-    fn every_problem_of_every_domain_is_told() {
-        let mut manifest = samples::manifest();
-        manifest.domains[0].vcpus = 0;
-        manifest.domains[0].memory_kib = 0;
-        manifest.host.banks.clear();
-        let texts: Vec<String> = manifest.check().iter().map(ToString::to_string).collect();
-        assert_eq!(
-            texts,
-            [
-                "host demo: banks: sha256 is missing; accepted: sha256, and sha384 beside it",
-                "domain store: memory of 0 KiB; accepted: 4096 KiB (4 MiB) to 17179869184 KiB (16 TiB), a multiple of 4 KiB",
-                "domain store: 0 vcpus; accepted: 1 to 64",
-                "domain web: needs \"store\", which is refused",
-                "domain idle: needs \"web\", which is refused",
-            ]
-        );
-    }
-
-    #[test]
-    fn both_of_two_domains_of_one_name_are_refused() {
-        let mut manifest = samples::manifest();
-        manifest.domains[0].name = "web".into();
-        let domains: Vec<Option<usize>> = manifest.check().iter().map(|problem| problem.domain).collect();
-        assert_eq!(domains, [Some(0), Some(1), Some(1), Some(2)]);
-        assert_eq!(manifest.check()[0].error, Error::DuplicateDomain("web".into()));
-        assert_eq!(manifest.check()[1].error, Error::DuplicateDomain("web".into()));
-        assert_eq!(manifest.check()[2].error, Error::UnknownNeed("store".into()));
-    }
-}
+mod tests;

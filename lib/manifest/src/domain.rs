@@ -6,6 +6,9 @@ use core::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::quota::StoreQuota;
+use crate::store::{BackendClass, Role, StoreAccess};
+
 /// The most vCPUs of a domain.
 pub const MAX_VCPUS: u16 = 64;
 /// The least memory of a domain in KiB: 4 MiB.
@@ -55,6 +58,22 @@ pub struct Domain {
     pub on_crash: Action,
     /// Who reads its console.
     pub console: Console,
+    /// What it does for others: none twice, [`Role::Store`] alone.
+    pub roles: Vec<Role>,
+    /// What devices it serves, with [`Role::Driver`]: none twice.
+    pub serves: Vec<BackendClass>,
+    /// What the store grants it at most, where that is not what the host grants every domain.
+    pub store_quota: StoreQuota,
+    /// What it may do in the store beyond what every domain of its roles may: at most [`crate::MAX_STORE_ACCESS`].
+    pub store_access: Vec<StoreAccess>,
+}
+
+impl Domain {
+    /// Whether it has this role.
+    #[must_use]
+    pub fn has(&self, role: Role) -> bool {
+        self.roles.contains(&role)
+    }
 }
 
 /// How Xen runs a domain.

@@ -12,9 +12,9 @@ use serde::Serialize;
 use crate::{Domain, Error, Manifest};
 
 /// What the encoding of a manifest begins with. The last character is the version of the format.
-const MANIFEST_MAGIC: [u8; 8] = *b"DOMBMAN1";
+const MANIFEST_MAGIC: [u8; 8] = *b"DOMBMAN2";
 /// What the encoding of one domain begins with. The last character is the version of the format.
-const DOMAIN_MAGIC: [u8; 8] = *b"DOMBDOM1";
+const DOMAIN_MAGIC: [u8; 8] = *b"DOMBDOM2";
 
 impl Manifest {
     /// The canonical encoding. Its digest is what domb logs for the manifest.
@@ -28,8 +28,8 @@ impl Manifest {
     /// # Errors
     /// [`Error::Magic`], [`Error::Encoding`] or [`Error::NotCanonical`] when the bytes are not the canonical encoding of
     /// a manifest; [`Error::TooMany`], [`Error::NoSha256`], [`Error::DuplicateBank`], [`Error::Name`],
-    /// [`Error::DuplicateImage`] or [`Error::ImageDigests`] when the host or an image is wrong. What is wrong with single
-    /// domains is left to [`Manifest::check`].
+    /// [`Error::DuplicateImage`], [`Error::ImageDigests`], [`Error::Recovery`] or [`Error::Quota`] when the host or an
+    /// image is wrong. What is wrong with single domains is left to [`Manifest::check`].
     pub fn decode(bytes: &[u8]) -> Result<Self, Error> {
         let encoded = bytes
             .strip_prefix(&MANIFEST_MAGIC)
@@ -94,7 +94,10 @@ mod tests {
         let mut manifest = samples::manifest();
         manifest.images.clear();
         manifest.domains.clear();
-        assert_eq!(manifest.encode(), b"DOMBMAN1\x04demo\x02\x00\x01\x01\x02\x00\x00");
+        assert_eq!(
+            manifest.encode(),
+            b"DOMBMAN2\x04demo\x02\x00\x01\x01\x02\x08\0\0\0\0\0\0\0\0\0\0\x00\x00"
+        );
     }
 
     #[test]
@@ -108,7 +111,7 @@ mod tests {
 
     #[test]
     fn other_magic_is_refused() {
-        for bytes in [b"".as_slice(), b"DOMBMAN", b"DOMBMAN2", b"\x7fELF\x02\x01\x01\x00"] {
+        for bytes in [b"".as_slice(), b"DOMBMAN", b"DOMBMAN1", b"\x7fELF\x02\x01\x01\x00"] {
             assert_eq!(Manifest::decode(bytes), Err(Error::Magic(bytes.to_vec())));
         }
     }
@@ -143,14 +146,17 @@ mod tests {
 
     #[test]
     fn values_that_no_field_has_are_refused() {
-        let head = b"DOMBMAN1\x04demo";
+        let head = b"DOMBMAN2\x04demo";
         for (rest, what) in [
-            (b"\x01\x02\x00\x02\x00\x00".as_slice(), "bank 2"),
-            (b"\x01\x00\x02\x02\x00\x00", "boolean 2"),
-            (b"\x01\x00\x00\x05\x00\x00", "log level 5"),
-            (b"\x01\x00\x00\x02\xff\xff\xff\xff\x0f\x00", "4294967295 images"),
+            (b"\x01\x02\x00\x02\x00\0\0\0\0\0\0\0\0\0\0\x00\x00".as_slice(), "bank 2"),
+            (b"\x01\x00\x02\x02\x00\0\0\0\0\0\0\0\0\0\0\x00\x00", "boolean 2"),
+            (b"\x01\x00\x00\x05\x00\0\0\0\0\0\0\0\0\0\0\x00\x00", "log level 5"),
             (
-                b"\x01\x00\x00\x02\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff",
+                b"\x01\x00\x00\x02\x00\0\0\0\0\0\0\0\0\0\0\xff\xff\xff\xff\x0f\x00",
+                "4294967295 images",
+            ),
+            (
+                b"\x01\x00\x00\x02\x00\0\0\0\0\0\0\0\0\0\0\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff",
                 "a varint without end",
             ),
         ] {
@@ -158,7 +164,7 @@ mod tests {
             assert!(matches!(Manifest::decode(&bytes), Err(Error::Encoding(_))), "{what}");
         }
         assert!(matches!(
-            Manifest::decode(b"DOMBMAN1\x01\xff\x00\x00\x00\x00\x00"),
+            Manifest::decode(b"DOMBMAN2\x01\xff\x00\x00\x00\x00\0\0\0\0\0\0\0\0\0\0\x00\x00"),
             Err(Error::Encoding(_))
         ));
     }
@@ -178,6 +184,14 @@ mod tests {
         assert_eq!(
             refused(|manifest| manifest.host.banks.push(Bank::Sha256)),
             Error::DuplicateBank(Bank::Sha256)
+        );
+        assert_eq!(
+            refused(|manifest| manifest.host.store.recovery_mib = 257),
+            Error::Recovery(257)
+        );
+        assert_eq!(
+            refused(|manifest| manifest.host.store.quota.path = Some(3073)).to_string(),
+            "quota path of 3073; accepted: 64 to 3072"
         );
         assert_eq!(
             refused(|manifest| manifest.images[0].name = "../x".into()),

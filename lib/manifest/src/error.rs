@@ -7,6 +7,7 @@ use measure::Bank;
 
 use crate::domain::{Kind, MAX_MEMORY_KIB, MAX_NEEDS, MAX_VCPUS, MEMORY_STEP_KIB, MIN_MEMORY_KIB};
 use crate::name::MAX_NAME;
+use crate::store::{BackendClass, MAX_RECOVERY_MIB, MAX_STORE_ACCESS, MAX_STORE_PATH, Role};
 
 /// What is wrong with a manifest, or with one domain of it.
 ///
@@ -119,6 +120,61 @@ pub enum Error {
     /// The domain needs itself, by way of others: the names from it and back to it.
     #[error("dependency cycle: {}", arrows(.0))]
     Cycle(Vec<String>),
+    /// A role stands twice among the domain's.
+    #[error("roles: {0} stands there twice")]
+    DuplicateRole(Role),
+    /// Another domain has the role store, too.
+    #[error("roles: domain {0:?} is the store, too; accepted: one")]
+    DuplicateStore(String),
+    /// The store has other roles.
+    #[error("roles: store beside others; accepted: store alone")]
+    StoreRole,
+    /// The store is not a PV domain.
+    #[error("type {0} of the store; accepted: pv")]
+    StoreKind(Kind),
+    /// The store needs other domains.
+    #[error("needs {0:?}; accepted for the store: none, for every other domain needs it")]
+    StoreNeeds(String),
+    /// A domain that is no driver serves devices.
+    #[error("serves {0}, but roles has no driver")]
+    ServesWithoutRole(BackendClass),
+    /// A driver serves no devices.
+    #[error("serves: nothing, but roles has driver; accepted: at least one class")]
+    ServesNothing,
+    /// A class stands twice among those that the domain serves.
+    #[error("serves: {0} stands there twice")]
+    DuplicateClass(BackendClass),
+    /// A quota is outside its limits.
+    #[error("quota {name} of {value}; accepted: {least} to {most}")]
+    Quota {
+        /// Its name.
+        name: &'static str,
+        /// Its value.
+        value: u32,
+        /// The smallest that is accepted.
+        least: u32,
+        /// The largest that is accepted.
+        most: u32,
+    },
+    /// The store's recovery box is too large.
+    #[error("recovery of {0} MiB; accepted: 0 (none) to {MAX_RECOVERY_MIB}")]
+    Recovery(u16),
+    /// The manifest gives the domain more access to the store than can be listed.
+    #[error("store-access: {0} entries; accepted: at most {MAX_STORE_ACCESS}")]
+    TooManyStoreAccess(usize),
+    /// A path that names no nodes of the store.
+    #[error(
+        "store-access: path {0:?}; accepted: names of A-Z a-z 0-9 - _ @ or * between slashes, at the end **, at most {MAX_STORE_PATH} \
+         bytes; beginning with a slash, and with * for a domain's number, or with of = the name of a domain and no slash at the start, or \
+         @introduceDomain or @releaseDomain"
+    )]
+    StoreAccessPath(String),
+    /// A path where only the builder writes.
+    #[error("store-access: write {0:?}; accepted: read, for nobody but the builder writes there")]
+    StoreAccessWrite(String),
+    /// The home of a domain that does not exist.
+    #[error("store-access: of {0:?}: there is no such domain")]
+    StoreAccessOf(String),
 }
 
 /// `"a" -> "b" -> "a"`

@@ -6,6 +6,8 @@ use alloc::vec::Vec;
 use measure::Bank;
 use serde::{Deserialize, Serialize};
 
+use crate::store::StoreSettings;
+
 /// The host's settings.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Host {
@@ -17,6 +19,8 @@ pub struct Host {
     pub operator_console: bool,
     /// The least severe lines that domb logs.
     pub log_level: LogLevel,
+    /// How the store is set up, if a domain is the store.
+    pub store: StoreSettings,
 }
 
 /// How much domb logs. Each level includes the ones before it.

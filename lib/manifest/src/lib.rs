@@ -26,7 +26,9 @@ mod error;
 mod host;
 mod image;
 mod name;
+mod quota;
 mod start_order;
+mod store;
 #[cfg(feature = "toml")]
 pub mod toml;
 pub mod uuid;
@@ -46,6 +48,10 @@ pub use error::Error;
 pub use host::{Host, LogLevel};
 pub use image::Image;
 pub use name::MAX_NAME;
+pub use quota::{QuotaValue, StoreQuota};
+pub use store::{
+    BackendClass, MAX_RECOVERY_MIB, MAX_STORE_ACCESS, MAX_STORE_PATH, Role, StoreAccess, StoreRight, StoreSettings,
+};
 
 /// The most images that a manifest may have.
 pub const MAX_IMAGES: usize = 1024;
@@ -68,5 +74,29 @@ impl Manifest {
     #[must_use]
     pub fn image(&self, name: &str) -> Option<&Image> {
         self.images.iter().find(|image| image.name == name)
+    }
+
+    /// The domain that is the store, as an index into [`Manifest::domains`]; the first one of several.
+    #[must_use]
+    pub fn store(&self) -> Option<usize> {
+        self.domains.iter().position(|domain| domain.has(Role::Store))
+    }
+
+    /// The names of the domains that must be up before this one: those that it names itself, and the store.
+    pub fn needs(&self, index: usize) -> impl Iterator<Item = &str> {
+        self.needs_with(index, self.store())
+    }
+
+    /// [`Manifest::needs`], for whoever knows which domain is the store.
+    pub(crate) fn needs_with(&self, index: usize, store: Option<usize>) -> impl Iterator<Item = &str> {
+        let domain = self.domains.get(index).filter(|domain| !domain.has(Role::Store));
+        let own = domain.map_or(&[][..], |domain| domain.needs.as_slice());
+        let store = domain
+            .and(store)
+            .and_then(|store| self.domains.get(store))
+            .filter(|store| !own.contains(&store.name));
+        own.iter()
+            .map(alloc::string::String::as_str)
+            .chain(store.map(|store| store.name.as_str()))
     }
 }

@@ -8,12 +8,15 @@ use alloc::vec::Vec;
 use measure::{Bank, Digests};
 use proptest::prelude::*;
 
-use crate::{Action, Console, Domain, Host, Image, Kind, LogLevel, Manifest};
+use crate::{
+    Action, BackendClass, Console, Domain, Host, Image, Kind, LogLevel, Manifest, Role, StoreAccess, StoreQuota,
+    StoreRight, StoreSettings,
+};
 
 /// The digest of [`manifest`]'s encoding.
-pub(crate) const MANIFEST_SHA256: &str = "sha256:5f770aa326297db518ab0ea60690550387389af71b34122de333e86ba2580fa6";
+pub(crate) const MANIFEST_SHA256: &str = "sha256:46074a5d45ceb02150ca69ba7f5cb91fe98072f575f8e612f3e376100cb35770";
 /// The digest of the encoding of the domain "web" of [`manifest`].
-pub(crate) const WEB_SHA256: &str = "sha256:6ce014c455edf0bfcbff313041b7903632e2862cddde208d2556930519d66fef";
+pub(crate) const WEB_SHA256: &str = "sha256:4d534150ade72eec8a78e52c6da0808f0b577184083491cdd411af44b5cea214";
 
 /// "store"; "web" with every field set, needing it; "idle", needing "web".
 pub(crate) fn manifest() -> Manifest {
@@ -24,6 +27,7 @@ pub(crate) fn manifest() -> Manifest {
             banks: Bank::ALL.to_vec(),
             operator_console: true,
             log_level: LogLevel::Info,
+            store: StoreSettings::default(),
         },
         images: vec![
             Image {
@@ -40,6 +44,7 @@ pub(crate) fn manifest() -> Manifest {
         domains: vec![
             Domain {
                 uuid: [1; 16],
+                roles: vec![Role::Store],
                 ..domain("store", &[])
             },
             Domain {
@@ -54,6 +59,25 @@ pub(crate) fn manifest() -> Manifest {
                 autostart: true,
                 on_crash: Action::Preserve,
                 console: Console::None,
+                roles: vec![Role::Driver, Role::Management],
+                serves: vec![BackendClass::Vif, BackendClass::Vbd],
+                store_quota: StoreQuota {
+                    nodes: Some(2000),
+                    events: Some(100),
+                    ..StoreQuota::default()
+                },
+                store_access: vec![
+                    StoreAccess {
+                        of: None,
+                        path: "/local/domain/*/data".into(),
+                        access: StoreRight::Read,
+                    },
+                    StoreAccess {
+                        of: Some("idle".into()),
+                        path: "control/**".into(),
+                        access: StoreRight::Write,
+                    },
+                ],
                 ..domain("web", &["store"])
             },
             Domain {
@@ -91,6 +115,10 @@ fn domain(name: &str, needs: &[&str]) -> Domain {
         on_reboot: Action::Restart,
         on_crash: Action::Destroy,
         console: Console::Log,
+        roles: Vec::new(),
+        serves: Vec::new(),
+        store_quota: StoreQuota::default(),
+        store_access: Vec::new(),
     }
 }
 
@@ -116,27 +144,47 @@ pub(crate) fn any_manifest() -> impl Strategy<Value = Manifest> {
     );
     let numbers = (any::<[u8; 16]>(), 0_u64..100_000, 0_u64..100_000, 0_u16..70, 0_u16..70);
     let choices = (any::<[bool; 3]>(), 0..3_usize);
-    let domain = (texts, numbers, choices).prop_map(|(texts, numbers, ([pv, autostart, log], action))| {
-        let actions = [Action::Destroy, Action::Restart, Action::Preserve];
-        Domain {
-            name: texts.0,
-            ramdisk: texts.1,
-            command_line: texts.2,
-            needs: texts.3,
-            uuid: numbers.0,
-            memory_kib: numbers.1 * 4,
-            maxmem_kib: (numbers.1 + numbers.2) * 4,
-            vcpus: numbers.3,
-            max_vcpus: numbers.3 + numbers.4,
-            kind: if pv { Kind::Pv } else { Kind::Pvh },
-            autostart,
-            console: if log { Console::Log } else { Console::None },
-            on_poweroff: actions[action],
-            on_reboot: actions[(action + 1) % 3],
-            on_crash: actions[(action + 2) % 3],
-            ..domain("", &[])
-        }
-    });
+    let store = (
+        prop::collection::vec(prop::sample::select(Role::ALL.to_vec()), 0..3),
+        prop::collection::vec(prop::sample::select(BackendClass::ALL.to_vec()), 0..3),
+        prop::option::of(0_u32..2_000_000),
+        prop::option::of((prop::option::of(name()), "[/a*]{0,6}")),
+    );
+    let domain =
+        (texts, numbers, choices, store).prop_map(|(texts, numbers, ([pv, autostart, log], action), store)| {
+            let actions = [Action::Destroy, Action::Restart, Action::Preserve];
+            Domain {
+                name: texts.0,
+                ramdisk: texts.1,
+                command_line: texts.2,
+                needs: texts.3,
+                uuid: numbers.0,
+                memory_kib: numbers.1 * 4,
+                maxmem_kib: (numbers.1 + numbers.2) * 4,
+                vcpus: numbers.3,
+                max_vcpus: numbers.3 + numbers.4,
+                kind: if pv { Kind::Pv } else { Kind::Pvh },
+                autostart,
+                console: if log { Console::Log } else { Console::None },
+                on_poweroff: actions[action],
+                on_reboot: actions[(action + 1) % 3],
+                on_crash: actions[(action + 2) % 3],
+                roles: store.0,
+                serves: store.1,
+                store_quota: StoreQuota {
+                    nodes: store.2,
+                    ..StoreQuota::default()
+                },
+                store_access: store.3.map_or(vec![], |(of, path)| {
+                    vec![StoreAccess {
+                        of,
+                        path,
+                        access: if log { StoreRight::Read } else { StoreRight::Write },
+                    }]
+                }),
+                ..domain("", &[])
+            }
+        });
     let domains: BoxedStrategy<Vec<Domain>> = prop::collection::vec(domain, 0..8).boxed();
     (domains, any::<[bool; 2]>()).prop_map(|(domains, [small, two_banks])| {
         let mut manifest = Manifest { domains, ..manifest() };
@@ -144,6 +192,10 @@ pub(crate) fn any_manifest() -> impl Strategy<Value = Manifest> {
             // Values within the limits, so that dependencies decide.
             for domain in &mut manifest.domains {
                 (domain.memory_kib, domain.maxmem_kib, domain.vcpus, domain.max_vcpus) = (8192, 8192, 1, 1);
+                domain.roles.retain(|role| *role == Role::Store);
+                domain.serves.clear();
+                domain.store_access.clear();
+                domain.store_quota = StoreQuota::default();
             }
         }
         if !two_banks {

@@ -21,6 +21,7 @@ impl Manifest {
     /// domain with one reason why it is refused ([`Manifest::check`] has all reasons).
     ///
     /// Where no dependency says otherwise, the order is the manifest's. A domain that needs a refused one is refused.
+    /// Every domain needs the store, if there is one ([`Manifest::needs`]).
     #[must_use]
     pub fn start_order(&self) -> (Vec<usize>, Vec<(usize, Error)>) {
         self.resolve(&self.own_errors())
@@ -40,6 +41,7 @@ impl Manifest {
     /// For each domain whether it, or one that needs it, is marked `autostart`.
     fn wanted_at_boot(&self) -> Vec<bool> {
         let indices = self.indices();
+        let store = self.store();
         let mut wanted = vec![false; self.domains.len()];
         let mut found: Vec<usize> = self
             .domains
@@ -49,9 +51,9 @@ impl Manifest {
             .map(|(index, _)| index)
             .collect();
         while let Some(index) = found.pop() {
-            if let (Some(mark @ false), Some(domain)) = (wanted.get_mut(index), self.domains.get(index)) {
+            if let Some(mark @ false) = wanted.get_mut(index) {
                 *mark = true;
-                found.extend(domain.needs.iter().filter_map(|need| indices.get(need.as_str())));
+                found.extend(self.needs_with(index, store).filter_map(|need| indices.get(need)));
             }
         }
         wanted
@@ -71,14 +73,11 @@ impl Manifest {
     /// A depth-first walk that keeps its path in a vector: the depth is the manifest's choice, the stack is not.
     pub(crate) fn resolve(&self, own: &[Vec<Error>]) -> (Vec<usize>, Vec<(usize, Error)>) {
         let indices = self.indices();
-        let needs: Vec<Vec<usize>> = self
-            .domains
-            .iter()
-            .map(|domain| {
-                domain
-                    .needs
-                    .iter()
-                    .filter_map(|need| indices.get(need.as_str()).copied())
+        let store = self.store();
+        let needs: Vec<Vec<usize>> = (0..self.domains.len())
+            .map(|index| {
+                self.needs_with(index, store)
+                    .filter_map(|need| indices.get(need).copied())
                     .collect()
             })
             .collect();
@@ -182,7 +181,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::samples;
+    use crate::{Role, samples};
 
     /// A manifest of domains "a", "b", … with these needs, and the names that start and that are refused.
     fn order(needs: &[(&str, &[&str])]) -> (Vec<String>, Vec<String>) {
@@ -213,6 +212,23 @@ mod tests {
         ]);
         assert_eq!(order, ["store", "net", "guest", "other"]);
         assert!(refused.is_empty());
+    }
+
+    #[test]
+    fn the_store_comes_first_without_being_named() {
+        let mut manifest =
+            samples::manifest_with_needs(&[("guest", &["net"]), ("net", &[]), ("store", &[]), ("idle", &[])]);
+        manifest.domains[2].roles.push(Role::Store);
+        manifest.domains[0].autostart = true;
+        assert_eq!(manifest.start_order(), (vec![2, 1, 0, 3], vec![]));
+        assert_eq!(manifest.boot_order(), (vec![2, 1, 0], vec![]));
+        assert_eq!(manifest.needs(0).collect::<Vec<_>>(), ["net", "store"]);
+        assert_eq!(manifest.needs(2).count(), 0);
+        manifest.domains[2].vcpus = 0;
+        let (order, refused) = manifest.start_order();
+        assert_eq!(order, []);
+        let need = Error::NeedsRefused("store".into());
+        assert_eq!(refused.iter().filter(|(_, error)| *error == need).count(), 2);
     }
 
     #[test]
@@ -314,8 +330,8 @@ mod tests {
             all.sort_unstable();
             prop_assert_eq!(all, (0..manifest.domains.len()).collect::<Vec<_>>());
             for (position, index) in order.iter().enumerate() {
-                for need in &manifest.domains[*index].needs {
-                    let before = order[..position].iter().any(|earlier| manifest.domains[*earlier].name == *need);
+                for need in manifest.needs(*index) {
+                    let before = order[..position].iter().any(|earlier| manifest.domains[*earlier].name == need);
                     prop_assert!(before, "{} starts before {need}", manifest.domains[*index].name);
                 }
             }

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use domb_core::bundle;
-use manifest::{Action, Console, Domain, Host, Image, Kind, LogLevel, Manifest};
+use manifest::{Action, Console, Domain, Host, Image, Kind, LogLevel, Manifest, StoreQuota, StoreSettings};
 use measure::{Bank, Digests};
 use scenarios::{HostFile, image_path};
 use testbed::XenVersion;
@@ -123,6 +123,10 @@ fn domain(name: &str, kernel: &str) -> Domain {
         on_reboot: Action::Restart,
         on_crash: Action::Destroy,
         console: Console::Log,
+        roles: Vec::new(),
+        serves: Vec::new(),
+        store_quota: StoreQuota::default(),
+        store_access: Vec::new(),
     }
 }
 
@@ -262,6 +266,7 @@ fn everything_wrong() -> Result<(Manifest, Vec<Vec<u8>>, Expected)> {
         banks: vec![Bank::Sha256],
         operator_console: true,
         log_level: LogLevel::Info,
+        store: StoreSettings::default(),
     };
     Ok((Manifest { host, images, domains }, files, expected))
 }

@@ -203,7 +203,7 @@ impl Connections {
     /// Adds a connection under the name that it had; none where it is no name, or taken.
     pub(crate) fn restore(&mut self, id: ConnectionId, peer: Peer) -> Option<&mut Connection> {
         let (index, turn) = parts(id);
-        if turn == 0 {
+        if id.number() == 0 {
             return None;
         }
         while self.slots.len() <= usize::from(index) {
@@ -305,13 +305,16 @@ mod tests {
         let id = ConnectionId::from_number(0x0003_0002);
         assert!(connections.restore(id, Peer::Socket).is_some());
         assert!(connections.restore(id, Peer::Socket).is_none());
+        // Another implementation counts from 1.
+        let other = ConnectionId::from_number(5);
+        assert!(connections.restore(other, Peer::Socket).is_some());
         assert!(
             connections
-                .restore(ConnectionId::from_number(5), Peer::Socket)
+                .restore(ConnectionId::from_number(0), Peer::Socket)
                 .is_none()
         );
         let others: Vec<_> = (0..3).map(|_| connections.add(Peer::Socket).unwrap()).collect();
-        assert_eq!(connections.iter().count(), 4);
+        assert_eq!(connections.iter().count(), 5);
         assert!(!others.contains(&id));
     }
 }

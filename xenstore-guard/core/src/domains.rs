@@ -4,7 +4,9 @@
 //! transactions, answers and events that wait. Beside these, each connection has one request at most (4112 bytes), and old
 //! versions of nodes that transactions still see are bounded for all together (`transaction::RETAINED`).
 
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
+use alloc::rc::Rc;
 use alloc::vec::Vec;
 
 use xen::DomId;
@@ -31,11 +33,12 @@ pub(crate) struct Domain {
     pub(crate) target: Option<DomId>,
     /// Quotas that were set for it.
     pub(crate) own_quotas: Vec<(Quota, u32)>,
-    limits: Limits,
+    /// Shared by all domains that have none of their own.
+    limits: Rc<Limits>,
     /// Generation of the tree when this record was made: what was written before was meant for another domain.
     pub(crate) since: u64,
     pub(crate) usage: Usage,
-    pub(crate) reports: Reports,
+    pub(crate) reports: Option<Box<Reports>>,
 }
 
 /// What a domain uses.
@@ -68,8 +71,8 @@ impl Domain {
 /// All domains of which something is known.
 #[derive(Debug)]
 pub(crate) struct Domains {
-    domains: BTreeMap<DomId, Domain>,
-    defaults: Limits,
+    domains: BTreeMap<DomId, Box<Domain>>,
+    defaults: Rc<Limits>,
     /// As configured: what a domain of a number has from its beginning.
     of_domain: BTreeMap<DomId, Vec<(Quota, u32)>>,
 }
@@ -78,7 +81,7 @@ impl Domains {
     pub(crate) fn new(quotas: Quotas) -> Self {
         let mut domains = Self {
             domains: BTreeMap::new(),
-            defaults: quotas.defaults,
+            defaults: Rc::new(quotas.defaults),
             of_domain: quotas.of_domain,
         };
         domains.know(DomId::INITIAL, 0);
@@ -86,15 +89,15 @@ impl Domains {
     }
 
     pub(crate) fn get(&self, domid: DomId) -> Option<&Domain> {
-        self.domains.get(&domid)
+        self.domains.get(&domid).map(|domain| &**domain)
     }
 
     pub(crate) fn get_mut(&mut self, domid: DomId) -> Option<&mut Domain> {
-        self.domains.get_mut(&domid)
+        self.domains.get_mut(&domid).map(|domain| &mut **domain)
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (DomId, &Domain)> {
-        self.domains.iter().map(|(&domid, domain)| (domid, domain))
+        self.domains.iter().map(|(&domid, domain)| (domid, &**domain))
     }
 
     /// The record of a domain, and whether it is new.
@@ -108,7 +111,7 @@ impl Domains {
         let domain = domains.entry(domid).or_insert_with(|| {
             new = true;
             let own_quotas = of_domain.get(&domid).cloned().unwrap_or_default();
-            Domain {
+            Box::new(Domain {
                 connection: None,
                 shutdown: false,
                 features: FEATURES,
@@ -117,8 +120,8 @@ impl Domains {
                 own_quotas,
                 since: generation,
                 usage: Usage::default(),
-                reports: Reports::default(),
-            }
+                reports: None,
+            })
         });
         (domain, new)
     }
@@ -133,7 +136,7 @@ impl Domains {
         }
     }
 
-    pub(crate) const fn defaults(&self) -> &Limits {
+    pub(crate) fn defaults(&self) -> &Limits {
         &self.defaults
     }
 
@@ -148,7 +151,7 @@ impl Domains {
                 }
             }
             None => {
-                self.defaults.set(quota, value);
+                Rc::make_mut(&mut self.defaults).set(quota, value);
                 for domain in self.domains.values_mut() {
                     domain.limits = limits(&self.defaults, &domain.own_quotas);
                 }
@@ -162,12 +165,15 @@ impl Domains {
     }
 }
 
-fn limits(defaults: &Limits, own: &[(Quota, u32)]) -> Limits {
-    let mut limits = defaults.clone();
+fn limits(defaults: &Rc<Limits>, own: &[(Quota, u32)]) -> Rc<Limits> {
+    if own.is_empty() {
+        return Rc::clone(defaults);
+    }
+    let mut limits = Limits::clone(defaults);
     for &(quota, value) in own {
         limits.set(quota, value);
     }
-    limits
+    Rc::new(limits)
 }
 
 /// What a change does to the use of nodes: owners with more or fewer of them.

@@ -1,6 +1,5 @@
 //! What operations did to the tree: for watches and for the journal.
 
-use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -21,7 +20,7 @@ pub(crate) enum Effect {
     /// It has new permissions in place of these.
     Permissions(List),
     /// It is gone, and this is what it was.
-    Removed(Rc<Node>),
+    Removed(Node),
 }
 
 /// A series of them, in order.

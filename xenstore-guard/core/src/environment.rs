@@ -26,6 +26,11 @@ pub trait Environment {
     /// Takes a durable change, in order, before the client is answered.
     fn journal(&mut self, change: &Change<'_>);
 
+    /// Whether changes are to be told to [`Environment::journal`] at all.
+    fn keeps_journal(&self) -> bool {
+        true
+    }
+
     /// A CONTROL command that the core does not know; none where the environment does not know it either.
     fn control(&mut self, words: &[&[u8]]) -> Option<Result<Vec<u8>, StoreError>>;
 }

@@ -235,7 +235,10 @@ impl Operations<'_> {
         let admitted = self.admit(Kind::Write, path)?;
         let found = self.tree.find(path);
         match permitted(&admitted, &found, |rights| rights.write, |rights| rights.write) {
-            Err(StoreError::NotFound) => return self.create(path, value),
+            Err(StoreError::NotFound) => {
+                let (missing, above) = (found.missing, List::clone(&found.above.permissions));
+                return self.create(path, missing, &above, value);
+            }
             outcome => outcome?,
         }
         let Some(node) = found.node else {
@@ -255,34 +258,36 @@ impl Operations<'_> {
 
     fn make_directory(&mut self, path: Path<'_>) -> Outcome {
         let admitted = self.admit(Kind::Write, path)?;
-        match permitted(
-            &admitted,
-            &self.tree.find(path),
-            |rights| rights.write,
-            |rights| rights.write,
-        ) {
-            Err(StoreError::NotFound) => self.create(path, b""),
+        let found = self.tree.find(path);
+        match permitted(&admitted, &found, |rights| rights.write, |rights| rights.write) {
+            Err(StoreError::NotFound) => {
+                let (missing, above) = (found.missing, List::clone(&found.above.permissions));
+                self.create(path, missing, &above, b"")
+            }
             outcome => Ok(outcome?),
         }
     }
 
-    /// Makes a node, and what is missing of the way to it. That the actor may was checked.
-    fn create(&mut self, path: Path<'_>, value: &[u8]) -> Outcome {
-        let found = self.tree.find(path);
-        let permissions = permissions::inherited(&found.above.permissions, &self.actor);
-        let missing = found.missing;
+    /// Makes a node, and what is missing of the way to it, below one with the permissions `above`. That the actor may was
+    /// checked.
+    fn create(&mut self, path: Path<'_>, missing: usize, above: &List, value: &[u8]) -> Outcome {
+        // What is made on the way is written, too.
+        let mut made = path;
+        for _ in 1..missing {
+            let Some(parent) = made.parent() else { break };
+            self.admit(Kind::Write, parent)?;
+            made = parent;
+        }
+        let permissions = permissions::inherited(above, &self.actor);
         let owner = permissions::owner(&permissions);
-        let existing = path.components().count().saturating_sub(missing);
-        let bytes: usize = path
-            .components()
-            .skip(existing)
-            .map(|name| charge(name.len(), 0, permissions.len()))
-            .sum();
+        let names = path.last_names(missing);
+        let bytes: usize = names.map(|name| charge(name.text.len(), 0, permissions.len())).sum();
         let (nodes, bytes) = (difference(missing, 0), difference(bytes + value.len(), 0));
         self.check_size(value.len(), permissions.len())?;
         self.check_charge(owner, nodes, bytes)?;
         let stamp = self.stamp();
-        self.tree.create(path, value, &permissions, stamp, &mut self.copied);
+        self.tree
+            .create(path, missing, value, &permissions, stamp, &mut self.copied);
         self.charges.add(owner, nodes, bytes);
         let mut parents = Vec::new();
         let mut parent = path;
@@ -385,7 +390,7 @@ impl Operations<'_> {
         let list: List = if *found.above.permissions == *entries {
             List::clone(&found.above.permissions)
         } else {
-            List::from(entries)
+            entries.iter().copied().collect()
         };
         self.check_size(value, entries.len())?;
         let more = difference(entries.len(), old_count) * 8;

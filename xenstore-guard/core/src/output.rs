@@ -164,9 +164,11 @@ impl Output {
         };
         self.bytes.extend_from_slice(rest);
         if !rest.is_empty() {
+            // Its first byte was sent, so that it is told as a rest again.
+            self.base = 1;
             self.messages.push_back(Message {
                 start: 0,
-                end: rest.len() as u64,
+                end: self.end(),
                 event: None,
             });
             self.answers += 1;
@@ -285,6 +287,7 @@ mod tests {
         assert!(other.restore(output.waiting(), output.partial()));
         assert_eq!((other.answers(), other.events()), (2, 1));
         assert_eq!(other.waiting(), output.waiting());
+        assert_eq!(other.partial(), output.partial());
         assert!(!Output::default().restore(output.waiting(), 0));
         assert!(!Output::default().restore(b"short", 0));
     }

@@ -81,7 +81,13 @@ impl<'a> Path<'a> {
 
     /// The names on the way to the node; none for `/`. A special name counts as one.
     pub fn components(self) -> impl Iterator<Item = &'a str> + Clone {
-        Components(self.0.strip_prefix('/').unwrap_or(self.0))
+        self.names().filter_map(|name| core::str::from_utf8(name.text).ok())
+    }
+
+    /// The names on the way to the node, ready to be looked for.
+    pub(crate) fn names(self) -> Names<'a> {
+        let bytes = self.0.as_bytes();
+        Names(bytes.strip_prefix(b"/").unwrap_or(bytes))
     }
 
     /// The path of the node above; none for `/` and special names.
@@ -95,6 +101,23 @@ impl<'a> Path<'a> {
             Some(slash) => self.0.get(..slash).map(Self),
             None => None,
         }
+    }
+
+    /// The path of the node so many levels above; none for special names and above the root.
+    pub(crate) fn above(self, levels: usize) -> Option<Self> {
+        (0..levels).try_fold(self, |path, _| path.parent())
+    }
+
+    /// The last names of it, the very last one first.
+    pub(crate) fn last_names(self, count: usize) -> impl Iterator<Item = Name<'a>> {
+        let mut rest = self.0.as_bytes();
+        (0..count).map(move |_| {
+            let slash = rest.iter().rposition(|&byte| byte == b'/');
+            let start = slash.map_or(0, |slash| slash + 1);
+            let name = Name::new(rest.get(start..).unwrap_or_default());
+            rest = slash.and_then(|slash| rest.get(..slash)).unwrap_or_default();
+            name
+        })
     }
 
     /// Bytes behind `/local/domain/N/`, which is what the quota of a path's length counts.
@@ -113,25 +136,74 @@ impl fmt::Display for Path<'_> {
     }
 }
 
+/// A name, and its first eight bytes as a number.
+///
+/// Names are without NULs: the order of keys is that of names, and equal keys of names that are shorter than eight bytes are
+/// equal names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Name<'a> {
+    pub(crate) text: &'a [u8],
+    pub(crate) key: u64,
+}
+
+impl<'a> Name<'a> {
+    /// Bytes of a name that are its key.
+    pub(crate) const KEY: usize = 8;
+
+    pub(crate) fn new(text: &'a [u8]) -> Self {
+        let key = match text.first_chunk() {
+            Some(start) => u64::from_be_bytes(*start),
+            None => {
+                let key = text.iter().fold(0, |key, &byte| key << 8 | u64::from(byte));
+                // An empty name's key is 0 whatever it is shifted by.
+                key << (8 * Self::KEY.saturating_sub(text.len()).min(Self::KEY - 1))
+            }
+        };
+        Self { text, key }
+    }
+}
+
 /// Names between slashes.
-#[derive(Clone)]
-struct Components<'a>(&'a str);
+#[derive(Debug, Clone)]
+pub(crate) struct Names<'a>(&'a [u8]);
 
-impl<'a> Iterator for Components<'a> {
-    type Item = &'a str;
+impl<'a> Iterator for Names<'a> {
+    type Item = Name<'a>;
 
-    fn next(&mut self) -> Option<&'a str> {
+    #[inline]
+    fn next(&mut self) -> Option<Name<'a>> {
         if self.0.is_empty() {
             return None;
         }
-        let end = self.0.bytes().position(|byte| byte == b'/');
-        let (name, rest) = match end {
-            Some(end) => (self.0.get(..end)?, self.0.get(end + 1..)?),
-            None => (self.0, ""),
+        let slash = |bytes: &[u8]| bytes.iter().position(|&byte| byte == b'/').unwrap_or(bytes.len());
+        // Mostly the slash is among the first eight bytes, which are looked at at once.
+        let (length, key) = match self.0.first_chunk() {
+            Some(start) => {
+                let word = u64::from_be_bytes(*start);
+                match first_slash(word) {
+                    8 => (8 + slash(self.0.get(8..)?), word),
+                    length => (length, word & !(u64::MAX >> (8 * length))),
+                }
+            }
+            None => {
+                let length = slash(self.0);
+                (length, Name::new(self.0.get(..length)?).key)
+            }
         };
-        self.0 = rest;
-        Some(name)
+        let (text, rest) = self.0.split_at_checked(length)?;
+        self.0 = rest.get(1..).unwrap_or_default();
+        Some(Name { text, key })
     }
+}
+
+/// How many bytes, of eight, are before the first slash.
+const fn first_slash(word: u64) -> usize {
+    const SLASHES: u64 = u64::from_be_bytes([b'/'; 8]);
+    const LOW: u64 = u64::from_be_bytes([0x7f; 8]);
+    let difference = word ^ SLASHES;
+    // The high bit of each byte that is zero, and of no other.
+    let zero = !(((difference & LOW) + LOW) | difference | LOW);
+    (zero.leading_zeros() / 8) as usize
 }
 
 fn checked(bytes: &[u8]) -> Option<&str> {
@@ -199,6 +271,32 @@ mod tests {
         assert_eq!(Path::ROOT.components().count(), 0);
         let special = Path::new("@releaseDomain/7").unwrap();
         assert_eq!(special.components().collect::<Vec<_>>(), ["@releaseDomain", "7"]);
+    }
+
+    #[test]
+    fn names_are_cut_at_slashes_wherever_these_are() {
+        for text in [
+            "/a",
+            "/abcdefg/b",
+            "/abcdefgh/b",
+            "/abcdefghi/b/c",
+            "/a/b/c/d/e/f/g/h/i",
+            "/0123456789abcdef",
+        ] {
+            let path = Path::new(text).unwrap();
+            let expected: Vec<_> = text.split('/').skip(1).map(|name| Name::new(name.as_bytes())).collect();
+            assert_eq!(path.names().collect::<Vec<_>>(), expected, "{text}");
+            let last: Vec<_> = path.last_names(2).map(|name| name.text).collect();
+            let reversed: Vec<_> = text.rsplit('/').take(2).map(str::as_bytes).collect();
+            assert_eq!(last, reversed, "{text}");
+        }
+        assert_eq!(first_slash(u64::from_be_bytes(*b"ab/de/gh")), 2);
+        assert_eq!(first_slash(u64::from_be_bytes(*b"/bcdefgh")), 0);
+        assert_eq!(first_slash(u64::from_be_bytes(*b"abcdefg/")), 7);
+        assert_eq!(first_slash(u64::from_be_bytes(*b"abcd.0gh")), 8);
+        assert!(Name::new(b"1").key < Name::new(b"10").key);
+        assert!(Name::new(b"10").key < Name::new(b"2").key);
+        assert_eq!(Name::new(b"").key, 0);
     }
 
     #[test]

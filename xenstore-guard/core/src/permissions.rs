@@ -1,5 +1,6 @@
 //! The permissions of nodes as they are kept, and what they allow.
 
+use alloc::boxed::Box;
 use alloc::rc::Rc;
 use alloc::vec::Vec;
 
@@ -22,8 +23,30 @@ pub(crate) struct Entry {
     flags: u8,
 }
 
-/// A list as nodes share it.
-pub(crate) type List = Rc<[Entry]>;
+/// A list as nodes share it: a single pointer, for there are many nodes and few lists.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct List(Rc<Box<[Entry]>>);
+
+impl List {
+    #[cfg(test)]
+    fn is(&self, other: &Self) -> bool {
+        Rc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl core::ops::Deref for List {
+    type Target = [Entry];
+
+    fn deref(&self) -> &[Entry] {
+        &self.0
+    }
+}
+
+impl FromIterator<Entry> for List {
+    fn from_iter<I: IntoIterator<Item = Entry>>(entries: I) -> Self {
+        Self(Rc::new(entries.into_iter().collect()))
+    }
+}
 
 impl Entry {
     pub(crate) const fn new(permission: Permission, stale: bool) -> Self {
@@ -68,7 +91,7 @@ impl Entry {
 
 /// The list of a node that nobody but domain 0 may touch.
 pub(crate) fn private() -> List {
-    Rc::new([Entry::new(Permission::new(DomId::INITIAL, Access::NONE), false)])
+    List::from_iter([Entry::new(Permission::new(DomId::INITIAL, Access::NONE), false)])
 }
 
 /// A list of plain entries; none where there is no owner.
@@ -94,13 +117,15 @@ pub(crate) fn owner(list: &[Entry]) -> DomId {
 /// The list that a new node below one of this list has: the same, but that an unprivileged maker owns what it makes.
 pub(crate) fn inherited(parent: &List, actor: &Actor) -> List {
     if actor.privileged || owner(parent) == actor.domid {
-        return Rc::clone(parent);
+        return List::clone(parent);
     }
-    let mut list: List = parent.iter().copied().collect();
-    if let Some(first) = Rc::get_mut(&mut list).and_then(|entries| entries.first_mut()) {
-        first.domid = actor.domid;
-    }
-    list
+    let with_owner = |(index, mut entry): (usize, Entry)| {
+        if index == 0 {
+            entry.domid = actor.domid;
+        }
+        entry
+    };
+    parent.iter().copied().enumerate().map(with_owner).collect()
 }
 
 /// Who acts.
@@ -239,9 +264,9 @@ mod tests {
             privileged: true,
             ..domain(0)
         };
-        assert!(Rc::ptr_eq(&inherited(&parent, &dom0), &parent));
+        assert!(inherited(&parent, &dom0).is(&parent));
         let own = list(&["n7"]);
-        assert!(Rc::ptr_eq(&inherited(&own, &domain(7)), &own));
+        assert!(inherited(&own, &domain(7)).is(&own));
     }
 
     #[test]

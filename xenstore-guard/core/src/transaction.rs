@@ -26,6 +26,10 @@ pub(crate) const RETAINED: usize = 4 * 1024 * 1024;
 /// What a record of the log takes beside its bytes.
 const RECORD_BYTES: usize = size_of::<Record>();
 
+/// Room for the records, and for the bytes, of most transactions.
+const FIRST_RECORDS: usize = 32;
+const FIRST_BYTES: usize = 2048;
+
 /// A transaction.
 #[derive(Debug)]
 pub(crate) struct Transaction {
@@ -261,6 +265,10 @@ impl Log {
         else {
             return;
         };
+        if self.records.is_empty() {
+            self.records.reserve(FIRST_RECORDS);
+            self.bytes.reserve(FIRST_BYTES);
+        }
         self.records.push(Record {
             operation,
             refused: outcome.err().map(Refusal::error),

@@ -1,5 +1,7 @@
 //! What clients can rely on, operation by operation; where C xenstored's source decides, as it has it.
 
+#![expect(clippy::octal_escapes, reason = "numbers between NULs, as they travel")]
+
 mod store;
 
 use store::{Message, Store};

@@ -8,7 +8,7 @@ use std::fs;
 use std::path::Path;
 
 use domb_core::bundle;
-use manifest::{Action, Console, Domain, Host, Image, Kind, LogLevel, Manifest};
+use manifest::{Action, Console, Domain, Host, Image, Kind, LogLevel, Manifest, StoreQuota, StoreSettings};
 use measure::{Bank, Digests, EventLog, record};
 
 #[path = "../../src/elf/writer.rs"]
@@ -77,6 +77,7 @@ fn bundles() -> std::io::Result<()> {
                 banks: banks.clone(),
                 operator_console: false,
                 log_level: LogLevel::Info,
+                store: StoreSettings::default(),
             },
             domains,
         };
@@ -109,6 +110,10 @@ fn domain(name: &str, needs: &[&str]) -> Domain {
         on_reboot: Action::Restart,
         on_crash: Action::Preserve,
         console: Console::Log,
+        roles: Vec::new(),
+        serves: Vec::new(),
+        store_quota: StoreQuota::default(),
+        store_access: Vec::new(),
     }
 }
 

@@ -363,10 +363,10 @@ impl<'b, H: Hypervisor, C: Consoles> Host<'b, H, C> {
             }
             State::Off | State::Failed(_) | State::Waiting(_) => {}
         }
-        for need in &domain.needs {
+        for need in self.manifest.needs(index) {
             let up = self.by_name.get(need).and_then(|&index| self.running(index)).is_some();
             if !up {
-                return Err(RequestError::Needs(need.clone()));
+                return Err(RequestError::Needs(need.into()));
             }
         }
         let before_hash = (self.clock)();

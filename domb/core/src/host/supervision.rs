@@ -75,8 +75,7 @@ impl<H: Hypervisor, C: Consoles> Host<'_, H, C> {
 
     /// Until when the domains that this one needs wait to be started again; none when none does.
     fn need_waits(&self, index: usize) -> Option<u64> {
-        let needs = &self.manifest.domains.get(index)?.needs;
-        let waiting = needs.iter().filter_map(|need| {
+        let waiting = self.manifest.needs(index).filter_map(|need| {
             let need = self.by_name.get(need)?;
             match self.entries.get(*need)?.state {
                 State::Waiting(when) => Some(when),

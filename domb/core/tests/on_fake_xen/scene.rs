@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use domb_core::build::{self, Built, Failure, Plan};
 use domb_core::bundle;
 use domb_core::host::{BootError, Host, Identity};
-use manifest::{Action, Console, Domain, Image, Kind, LogLevel, Manifest};
+use manifest::{Action, Console, Domain, Image, Kind, LogLevel, Manifest, StoreQuota, StoreSettings};
 use measure::{Bank, Digests};
 use xen::DomId;
 
@@ -42,6 +42,10 @@ pub(crate) fn domain(name: &str) -> Domain {
         on_reboot: Action::Restart,
         on_crash: Action::Destroy,
         console: Console::Log,
+        roles: Vec::new(),
+        serves: Vec::new(),
+        store_quota: StoreQuota::default(),
+        store_access: Vec::new(),
     }
 }
 
@@ -97,6 +101,7 @@ pub(crate) fn manifest(domains: Vec<Domain>, banks: &[Bank]) -> Manifest {
             banks: banks.to_vec(),
             operator_console: false,
             log_level: LogLevel::Info,
+            store: StoreSettings::default(),
         },
         images: images()
             .iter()

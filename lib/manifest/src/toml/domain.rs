@@ -5,8 +5,8 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use super::keys::{Keys, Report, Value};
-use super::{Places, size};
-use crate::{Action, Console, Domain, Kind, MAX_VCPUS, uuid};
+use super::{Places, size, store};
+use crate::{Action, BackendClass, Console, Domain, Kind, MAX_VCPUS, Role, uuid};
 
 const TABLES: &str = "tables [[domain]]";
 const KINDS: [(&str, Kind); 2] = [("pvh", Kind::Pvh), ("pv", Kind::Pv)];
@@ -68,19 +68,37 @@ fn read(value: &Value<'_>, host: &str, report: &mut Report<'_>) -> Option<(Domai
         .get("needs", report)
         .map(|value| read_needs(&value, report))
         .unwrap_or_default();
-    let mut action = |key, default| {
-        keys.get(key, report)
-            .and_then(|value| value.choice(&ACTIONS, report))
-            .unwrap_or(default)
-    };
-    let on_poweroff = action("on_poweroff", Action::Destroy);
-    let on_reboot = action("on_reboot", Action::Restart);
-    let on_crash = action("on_crash", Action::Destroy);
+    let mut action = |key| keys.get(key, report).and_then(|value| value.choice(&ACTIONS, report));
+    let on_poweroff = action("on_poweroff").unwrap_or(Action::Destroy);
+    let on_reboot = action("on_reboot").unwrap_or(Action::Restart);
+    let on_crash = action("on_crash");
     let console = keys
         .get("console", report)
         .and_then(|value| value.choice(&CONSOLES, report))
         .unwrap_or_default();
+    let roles = keys
+        .get("roles", report)
+        .map(|value| value.choices(&Role::ALL.map(|role| (role.name(), role)), report))
+        .unwrap_or_default();
+    let serves = keys
+        .get("serves", report)
+        .map(|value| value.choices(&BackendClass::ALL.map(|class| (class.name(), class)), report))
+        .unwrap_or_default();
+    let store_quota = keys
+        .get("store-quota", report)
+        .map(|value| store::read_quota(&value, report))
+        .unwrap_or_default();
+    let store_access = keys
+        .get("store-access", report)
+        .map(|value| store::read_access(&value, report))
+        .unwrap_or_default();
     let places = keys.finish(report);
+    // Without the store nothing else runs.
+    let on_crash = on_crash.unwrap_or(if roles.contains(&Role::Store) {
+        Action::Restart
+    } else {
+        Action::Destroy
+    });
     let domain = Domain {
         name: name.to_string(),
         uuid: uuid.unwrap_or_else(|| uuid::derive(host, name)),
@@ -98,6 +116,10 @@ fn read(value: &Value<'_>, host: &str, report: &mut Report<'_>) -> Option<(Domai
         on_reboot,
         on_crash,
         console,
+        roles,
+        serves,
+        store_quota,
+        store_access,
     };
     Some((domain, places))
 }

@@ -1,15 +1,13 @@
 //! The table `[host]`.
 
-use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec;
-use alloc::vec::Vec;
 
 use measure::Bank;
 
+use super::Places;
 use super::keys::{Keys, Report, Value};
-use super::{Place, Places};
-use crate::{Host, LogLevel};
+use crate::{Host, LogLevel, StoreSettings};
 
 const LOG_LEVELS: [(&str, LogLevel); 5] = [
     ("error", LogLevel::Error),
@@ -26,23 +24,20 @@ pub(super) fn read(value: Option<&Value<'_>>, report: &mut Report<'_>) -> (Host,
         banks: vec![Bank::Sha256],
         operator_console: false,
         log_level: LogLevel::default(),
-    };
-    let nowhere = Places {
-        table: Place { line: 1, column: 1 },
-        values: alloc::collections::BTreeMap::new(),
+        store: StoreSettings::default(),
     };
     let Some(value) = value else {
-        return (host, nowhere);
+        return (host, Places::nowhere());
     };
     let Some(table) = value.table("a table [host]", report) else {
-        return (host, nowhere);
+        return (host, Places::nowhere());
     };
     let mut keys = Keys::new(value.path(), table, value.start(), report);
     if let Some(name) = keys.required("name", "the host's name, such as name = \"demo\"", report) {
         host.name = name.text("text", report).unwrap_or_default().to_string();
     }
     if let Some(banks) = keys.get("banks", report) {
-        host.banks = read_banks(&banks, report);
+        host.banks = banks.choices(&Bank::ALL.map(|bank| (bank.name(), bank)), report);
     }
     if let Some(value) = keys.get("operator-console", report) {
         host.operator_console = value.boolean(report).unwrap_or_default();
@@ -51,15 +46,4 @@ pub(super) fn read(value: Option<&Value<'_>>, report: &mut Report<'_>) -> (Host,
         host.log_level = value.choice(&LOG_LEVELS, report).unwrap_or_default();
     }
     (host, keys.finish(report))
-}
-
-fn read_banks(value: &Value<'_>, report: &mut Report<'_>) -> Vec<Bank> {
-    let names: Vec<String> = Bank::ALL.iter().map(|bank| format!("{:?}", bank.name())).collect();
-    let accepted = format!("a list of {}", names.join(", "));
-    let choices = Bank::ALL.map(|bank| (bank.name(), bank));
-    value
-        .list(&accepted, report)
-        .iter()
-        .filter_map(|name| name.choice(&choices, report))
-        .collect()
 }

@@ -261,6 +261,15 @@ impl<'t> Value<'t> {
         choice
     }
 
+    /// A list of texts in `choices`.
+    pub(super) fn choices<T: Copy>(&self, choices: &[(&str, T)], report: &mut Report<'_>) -> Vec<T> {
+        let names: Vec<String> = choices.iter().map(|(name, _)| format!("{name:?}")).collect();
+        self.list(&format!("a list of {}", names.join(", ")), report)
+            .iter()
+            .filter_map(|value| value.choice(choices, report))
+            .collect()
+    }
+
     /// The values of a list.
     pub(super) fn list(&self, accepted: &str, report: &mut Report<'_>) -> Vec<Value<'t>> {
         let Some(array) = self.get().as_array() else {

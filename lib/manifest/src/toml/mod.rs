@@ -10,6 +10,7 @@ mod host;
 mod image;
 mod keys;
 mod size;
+mod store;
 
 #[cfg(test)]
 mod tests;
@@ -37,6 +38,7 @@ pub struct HostFile {
     pub domains: Vec<Domain>,
     file: String,
     host_places: Places,
+    store_places: Places,
     domain_places: Vec<Places>,
 }
 
@@ -65,6 +67,16 @@ pub(crate) struct Place {
 pub(crate) struct Places {
     table: Place,
     values: BTreeMap<&'static str, Place>,
+}
+
+impl Places {
+    /// Of a table that is not there: the start of the text.
+    fn nowhere() -> Self {
+        Self {
+            table: Place { line: 1, column: 1 },
+            values: BTreeMap::new(),
+        }
+    }
 }
 
 /// Reads a host manifest. `file` is the name that errors show.
@@ -96,11 +108,14 @@ pub fn read(text: &str, file: &str) -> Result<HostFile, SourceErrors> {
 fn read_document(document: &::toml::Spanned<DeTable<'_>>, report: &mut Report<'_>) -> HostFile {
     let mut keys = Keys::new("", document.get_ref(), document.span().start, report);
     let host_value = keys.required("host", "a table [host]", report);
+    let store_value = keys.get("store", report);
     let image_value = keys.get("image", report);
     let domain_value = keys.get("domain", report);
     keys.finish(report);
 
-    let (host, host_places) = host::read(host_value.as_ref(), report);
+    let (mut host, host_places) = host::read(host_value.as_ref(), report);
+    let (store, store_places) = store::read_settings(store_value.as_ref(), report);
+    host.store = store;
     let images = image_value
         .map(|value| image::read_all(&value, report))
         .unwrap_or_default();
@@ -115,6 +130,7 @@ fn read_document(document: &::toml::Spanned<DeTable<'_>>, report: &mut Report<'_
         domains,
         file: report.file().to_string(),
         host_places,
+        store_places,
         domain_places,
     }
 }
@@ -134,7 +150,11 @@ impl HostFile {
     #[must_use]
     pub fn place(&self, problem: &Problem) -> SourceError {
         let domain = problem.domain.and_then(|index| self.domain_places.get(index));
-        let (places, section) = domain.map_or((&self.host_places, "host"), |places| (places, "domain"));
+        let (places, section) = match (domain, &problem.error) {
+            (Some(places), _) => (places, "domain"),
+            (None, Error::Quota { .. } | Error::Recovery(_)) => (&self.store_places, "store"),
+            (None, _) => (&self.host_places, "host"),
+        };
         let key = key_of(&problem.error, problem.domain.is_some());
         let at = key
             .and_then(|key| places.values.get(key))
@@ -197,7 +217,20 @@ fn key_of(error: &Error, in_domain: bool) -> Option<&'static str> {
         Error::MaxMemory { .. } => "maxmem",
         Error::Vcpus(_) => "vcpus",
         Error::MaxVcpus { .. } => "maxvcpus",
+        Error::DuplicateRole(_) | Error::DuplicateStore(_) | Error::StoreRole => "roles",
+        Error::StoreKind(_) => "type",
+        Error::ServesWithoutRole(_) | Error::DuplicateClass(_) => "serves",
+        // The key that is missing has no place; the role that asks for it has.
+        Error::ServesNothing => "roles",
+        Error::Quota { .. } if in_domain => "store-quota",
+        Error::Quota { .. } => "quota",
+        Error::Recovery(_) => "recovery",
+        Error::TooManyStoreAccess(_)
+        | Error::StoreAccessPath(_)
+        | Error::StoreAccessWrite(_)
+        | Error::StoreAccessOf(_) => "store-access",
         Error::TooManyNeeds(_)
+        | Error::StoreNeeds(_)
         | Error::DuplicateNeed(_)
         | Error::UnknownNeed(_)
         | Error::NeedsRefused(_)

@@ -8,7 +8,9 @@ use measure::{Bank, Digests};
 use proptest::prelude::*;
 
 use super::*;
-use crate::{Action, Console, Kind, LogLevel, uuid};
+use crate::{
+    Action, BackendClass, Console, Kind, LogLevel, Role, StoreAccess, StoreQuota, StoreRight, StoreSettings, uuid,
+};
 
 const FULL: &str = r#"
 [host]
@@ -41,11 +43,24 @@ on_poweroff = "preserve"
 on_reboot = "destroy"
 on_crash = "restart"
 console = "none"
+roles = ["driver", "management"]
+serves = ["vbd", "9pfs"]
+store-quota = { nodes = 2000, bytes = 1, watches = 2, transactions = 3, operations = 4, permissions = 5, path = 64, node-size = 7, output-bytes = 16384, events = 9 }
+store-access = [
+    { path = "/local/domain/*/data", access = "read" },
+    { of = "store", path = "**", access = "write" },
+]
 
 [[domain]]
 name = "store"
 kernel = "debian"
 memory = "8 MiB"
+type = "pv"
+roles = ["store"]
+
+[store]
+recovery = 16
+quota = { nodes = 500, node-size = 1024 }
 "#;
 
 /// A right file to which one wrong thing is added: its `[host]` and `[image.debian]`, then `text` from line 6 on.
@@ -96,6 +111,18 @@ fn every_key_is_read() {
     assert_eq!(host_file.host.banks, Bank::ALL);
     assert!(host_file.host.operator_console);
     assert_eq!(host_file.host.log_level, LogLevel::Debug);
+    let quota = StoreQuota {
+        nodes: Some(500),
+        node_size: Some(1024),
+        ..StoreQuota::default()
+    };
+    assert_eq!(
+        host_file.host.store,
+        StoreSettings {
+            recovery_mib: 16,
+            quota
+        }
+    );
     let images: Vec<(&str, &str)> = host_file
         .images
         .iter()
@@ -126,6 +153,32 @@ fn every_key_is_read() {
             on_reboot: Action::Destroy,
             on_crash: Action::Restart,
             console: Console::None,
+            roles: vec![Role::Driver, Role::Management],
+            serves: vec![BackendClass::Vbd, BackendClass::P9fs],
+            store_quota: StoreQuota {
+                nodes: Some(2000),
+                bytes: Some(1),
+                watches: Some(2),
+                transactions: Some(3),
+                operations: Some(4),
+                permissions: Some(5),
+                path: Some(64),
+                node_size: Some(7),
+                output_bytes: Some(16384),
+                events: Some(9),
+            },
+            store_access: vec![
+                StoreAccess {
+                    of: None,
+                    path: "/local/domain/*/data".into(),
+                    access: StoreRight::Read,
+                },
+                StoreAccess {
+                    of: Some("store".into()),
+                    path: "**".into(),
+                    access: StoreRight::Write,
+                },
+            ],
         }
     );
     assert_eq!(
@@ -133,7 +186,7 @@ fn every_key_is_read() {
         Domain {
             name: "store".into(),
             uuid: uuid::derive("demo", "store"),
-            kind: Kind::Pvh,
+            kind: Kind::Pv,
             kernel: "debian".into(),
             ramdisk: None,
             command_line: String::new(),
@@ -145,8 +198,12 @@ fn every_key_is_read() {
             needs: vec![],
             on_poweroff: Action::Destroy,
             on_reboot: Action::Restart,
-            on_crash: Action::Destroy,
+            on_crash: Action::Restart,
             console: Console::Log,
+            roles: vec![Role::Store],
+            serves: vec![],
+            store_quota: StoreQuota::default(),
+            store_access: vec![],
         }
     );
     let images = host_file
@@ -167,6 +224,10 @@ fn defaults_of_the_host() {
         banks: vec![Bank::Sha256],
         operator_console: false,
         log_level: LogLevel::Info,
+        store: StoreSettings {
+            recovery_mib: 8,
+            quota: StoreQuota::default(),
+        },
     };
     assert_eq!(host, expected);
 }
@@ -195,12 +256,12 @@ fn syntax() {
 fn unknown_keys() {
     assert_eq!(
         errors("[extra]"),
-        "h.toml:6:2: extra: unknown key; accepted here: host, image, domain"
+        "h.toml:6:2: extra: unknown key; accepted here: host, store, image, domain"
     );
     assert_eq!(
         domain_errors("vcpu = 2"),
         "h.toml:10:1: domain.vcpu: unknown key; accepted here: name, type, kernel, ramdisk, cmdline, memory, maxmem, vcpus, \
-         maxvcpus, uuid, autostart, needs, on_poweroff, on_reboot, on_crash, console"
+         maxvcpus, uuid, autostart, needs, on_poweroff, on_reboot, on_crash, console, roles, serves, store-quota, store-access"
     );
     assert_eq!(
         errors("[image.x]\nfile = \"f\"\n  md5 = \"\""),
@@ -264,6 +325,32 @@ fn wrong_types() {
         ),
         ("console = {}", "console: is a table; accepted: \"log\", \"none\""),
         ("ramdisk = []", "ramdisk: is a list; accepted: the name of an image"),
+        (
+            "roles = \"store\"",
+            "roles: is text; accepted: a list of \"store\", \"driver\", \"management\"",
+        ),
+        (
+            "serves = [1]",
+            "serves: is a whole number; accepted: \"vbd\", \"qdisk\", \"vif\", \"9pfs\", \"vfb\", \"vkbd\", \"vdispl\", \"vsnd\", \
+             \"pvcalls\", \"vscsi\", \"vusb\", \"qusb\", \"pci\", \"console\", \"vtpm\"",
+        ),
+        (
+            "store-quota = 5",
+            "store-quota: is a whole number; accepted: a table of quotas, such as { nodes = 2000 }",
+        ),
+        (
+            "store-quota = { nodes = \"5\" }",
+            "store-quota.nodes: is text; accepted: 1 to 1048576",
+        ),
+        (
+            "store-access = [1]",
+            "store-access: is a whole number; accepted: a list of tables, such as { path = \"/local/domain/*/data\", access = \
+             \"read\" }",
+        ),
+        (
+            "store-access = [{ of = 7, path = \"data\", access = \"read\" }]",
+            "store-access.of: is a whole number; accepted: the name of a domain",
+        ),
     ] {
         let errors = domain_errors(line);
         let (place, message) = errors.split_once(": domain.").unwrap_or_else(|| panic!("{errors}"));
@@ -339,6 +426,27 @@ fn values_that_are_not_accepted() {
             &["10:10: domain.maxmem: 36028797018963968 MiB; accepted: ", memory].concat(),
         ),
         (
+            "roles = [\"dom0\"]",
+            "10:10: domain.roles: \"dom0\"; accepted: \"store\", \"driver\", \"management\"",
+        ),
+        (
+            "store-quota = { nodes = -1 }",
+            "10:25: domain.store-quota.nodes: -1; accepted: 1 to 1048576",
+        ),
+        (
+            "store-quota = { node_size = 1 }",
+            "10:17: domain.store-quota.node_size: unknown key; accepted here: nodes, bytes, watches, transactions, operations, \
+             permissions, path, node-size, output-bytes, events",
+        ),
+        (
+            "store-access = [{ path = \"/x\" }]",
+            "10:17: domain.store-access.access: missing; write access = \"read\" or access = \"write\"",
+        ),
+        (
+            "store-access = [{ path = \"/x\", access = \"all\" }]",
+            "10:41: domain.store-access.access: \"all\"; accepted: \"read\", \"write\"",
+        ),
+        (
             "uuid = \"0123\"",
             "10:8: domain.uuid: \"0123\"; accepted: text such as \"01234567-89ab-cdef-0123-456789abcdef\"",
         ),
@@ -408,6 +516,26 @@ fn what_the_check_finds_is_placed() {
             "10:9: domain.needs: domain d: dependency cycle: \"d\" -> \"d\"",
         ),
         (
+            "roles = [\"driver\"]",
+            "10:9: domain.roles: domain d: serves: nothing, but roles has driver; accepted: at least one class",
+        ),
+        (
+            "serves = [\"vbd\"]",
+            "10:10: domain.serves: domain d: serves vbd, but roles has no driver",
+        ),
+        (
+            "store-quota = { path = 3073 }",
+            "10:15: domain.store-quota: domain d: quota path of 3073; accepted: 64 to 3072",
+        ),
+        (
+            "store-access = [{ of = \"x\", path = \"data\", access = \"read\" }]",
+            "10:16: domain.store-access: domain d: store-access: of \"x\": there is no such domain",
+        ),
+        (
+            "type = \"pvh\"\nroles = [\"store\"]",
+            "10:8: domain.type: domain d: type pvh of the store; accepted: pv",
+        ),
+        (
             "cmdline = \"a\\nb\"",
             "10:11: domain.cmdline: domain d: command line: control character '\\n' at byte 1; accepted: none",
         ),
@@ -424,6 +552,21 @@ fn what_the_check_finds_is_placed() {
         ),
     ] {
         assert_eq!(domain_errors(line), ["h.toml:", error].concat());
+    }
+    for (line, error) in [
+        (
+            "recovery = 257",
+            "4:12: store.recovery: host h: recovery of 257 MiB; accepted: 0 (none) to 256",
+        ),
+        (
+            "quota = { path = 1 }",
+            "4:9: store.quota: host h: quota path of 1; accepted: 64 to 3072",
+        ),
+    ] {
+        let text = ["[host]\nname = \"h\"\n[store]\n", line].concat();
+        let host_file = read(&text, "h.toml").unwrap();
+        let problems = host_file.manifest(vec![]).check();
+        assert_eq!(host_file.place(&problems[0]).to_string(), ["h.toml:", error].concat());
     }
     let text = "[host]\nname = \"h\"\nbanks = [\"sha384\"]";
     let host_file = read(text, "h.toml").unwrap();
@@ -454,10 +597,10 @@ fn errors_about_images_are_placed() {
 fn errors_about_a_domains_kernel_are_placed() {
     let host_file = read(FULL, "demo.toml").unwrap();
     let error = host_file.domain_error(1, "kernel", "no ELF file".into());
-    assert_eq!(error.to_string(), "demo.toml:35:10: domain.kernel: no ELF file");
+    assert_eq!(error.to_string(), "demo.toml:42:10: domain.kernel: no ELF file");
     // A key that is not written: the table's place.
     let error = host_file.domain_error(1, "ramdisk", "empty".into());
-    assert_eq!(error.to_string(), "demo.toml:33:1: domain.ramdisk: empty");
+    assert_eq!(error.to_string(), "demo.toml:40:1: domain.ramdisk: empty");
 }
 
 #[test]

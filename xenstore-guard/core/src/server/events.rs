@@ -1,6 +1,7 @@
 //! Events: which watches a change fires, and who may learn of it.
 
 use alloc::format;
+use alloc::vec::Vec;
 
 use xen::DomId;
 
@@ -51,7 +52,7 @@ impl Server {
         let Some(watch) = self.watches.get(id) else { return };
         let path = alloc::string::String::from(watch.path().as_str());
         let path = Path::known(&path);
-        let Some((parent, node)) = node.below(path.components().skip(removed.components().count())) else {
+        let Some((parent, node)) = node.below(path.names().skip(removed.components().count())) else {
             return;
         };
         let readable = |actor: &Actor| actor.rights(&node.permissions).read || actor.rights(&parent.permissions).read;
@@ -110,6 +111,20 @@ impl Server {
         let path = alloc::string::String::from(watch.path().as_str());
         self.send_event(id, Path::known(&path), env);
         self.note_output(connection);
+    }
+
+    /// Fires every watch once, as when it was set: after a crash, whose victims may have been events that waited.
+    pub fn fire_all_watches(&mut self, env: &dyn Environment) {
+        let watches = self.connections.iter().map(|(id, connection)| {
+            let watches = self.watches.in_order(connection.watches.iter().copied());
+            (id, watches)
+        });
+        let watches: Vec<_> = watches.collect();
+        for (connection, watches) in watches {
+            for watch in watches {
+                self.first_event(connection, watch, env);
+            }
+        }
     }
 
     fn send_event(&mut self, id: WatchId, path: Path<'_>, env: &dyn Environment) {

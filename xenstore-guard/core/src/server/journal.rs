@@ -32,6 +32,9 @@ impl Server {
 
     /// Tells what changes did to nodes, as they are after all of them.
     pub(super) fn journal_effects(&mut self, effects: &Effects, env: &mut dyn Environment) {
+        if !env.keeps_journal() {
+            return;
+        }
         let several = effects.len() > 1;
         if several {
             env.journal(&Change::Begin);
@@ -44,6 +47,9 @@ impl Server {
 
     /// As [`Server::journal_effects`], within what else holds together.
     pub(super) fn journal_each(&mut self, effects: &Effects, env: &mut dyn Environment) {
+        if !env.keeps_journal() {
+            return;
+        }
         let mut states = core::mem::take(&mut self.scratch.states);
         let last = last_values(effects);
         for (index, (path, effect)) in effects.iter().enumerate() {

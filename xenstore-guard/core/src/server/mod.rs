@@ -476,7 +476,10 @@ impl Server {
             } => self.report_quota(domid, quota, used, limit, env),
             Refusal::Denied(rule) => {
                 if let Some(domain) = self.domains.get_mut(domid)
-                    && let Some(left_out) = domain.reports.may_tell(Topic::Denial, env.now())
+                    && let Some(left_out) = domain
+                        .reports
+                        .get_or_insert_default()
+                        .may_tell(Topic::Denial, env.now())
                 {
                     let name = self.policy.name_of(domid).unwrap_or("-");
                     let operation = Operation::from_number(header.operation).map_or("-", Operation::name);
@@ -493,7 +496,7 @@ impl Server {
     /// Logs that a domain has used up a quota.
     fn report_quota(&mut self, domid: DomId, quota: Quota, used: usize, limit: usize, env: &dyn Environment) {
         if let Some(domain) = self.domains.get_mut(domid)
-            && let Some(left_out) = domain.reports.may_tell(Topic::Quota, env.now())
+            && let Some(left_out) = domain.reports.get_or_insert_default().may_tell(Topic::Quota, env.now())
         {
             let name = self.policy.name_of(domid).unwrap_or("-");
             let quota = quota.name();

@@ -111,6 +111,10 @@ impl Server {
     ///
     /// # Errors
     /// The state contradicts itself.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "whoever hands a state over is done with it"
+    )]
     pub fn restore(config: Config, state: State, env: &mut dyn Environment) -> Result<Self, RestoreError> {
         let mut server = Self::new(config);
         server.base.tree = Tree::empty();
@@ -169,7 +173,7 @@ impl Server {
             if missing != 1 {
                 return Err(wrong());
             }
-            tree.create(path, &state.value, &list, stamp, &mut 0);
+            tree.create(path, missing, &state.value, &list, stamp, &mut 0);
         }
         Ok(())
     }

@@ -1,11 +1,9 @@
 //! The tree: nodes that any number of trees share. Whoever keeps a tree keeps it as it is, at the price of a reference;
 //! what is changed afterwards is copied on the way from the root down to the change, and nothing else.
 
-mod children;
+mod directory;
 mod node;
 mod walk;
-
-use alloc::rc::Rc;
 
 pub(crate) use node::{Node, Stamp, charge, size};
 pub(crate) use walk::Walk;
@@ -17,9 +15,9 @@ use crate::permissions::{self, List};
 /// A tree, and the special names, which have permissions only.
 #[derive(Debug, Clone)]
 pub(crate) struct Tree {
-    root: Rc<Node>,
-    introduce_domain: Rc<Node>,
-    release_domain: Rc<Node>,
+    root: Node,
+    introduce_domain: Node,
+    release_domain: Node,
 }
 
 /// Where a path leads.
@@ -36,14 +34,14 @@ pub(crate) struct Found<'a> {
 impl Tree {
     /// As C xenstored begins: `/tool/xenstored`, all of it domain 0's.
     pub(crate) fn new() -> Self {
-        let node = |name| Rc::new(Node::new(name, b"", permissions::private(), Stamp::default()));
+        let node = |name: &str| Node::new(name.as_bytes(), b"", permissions::private(), Stamp::default());
         let mut tree = Self {
             root: node(""),
             introduce_domain: node(INTRODUCE_DOMAIN),
             release_domain: node(RELEASE_DOMAIN),
         };
         if let Some(path) = Path::new("/tool/xenstored") {
-            tree.create(path, b"", &permissions::private(), Stamp::default(), &mut 0);
+            tree.create(path, 2, b"", &permissions::private(), Stamp::default(), &mut 0);
         }
         tree
     }
@@ -51,7 +49,7 @@ impl Tree {
     /// The root alone.
     pub(crate) fn empty() -> Self {
         let mut tree = Self::new();
-        tree.root = Rc::new(Node::new("", b"", permissions::private(), Stamp::default()));
+        tree.root = Node::new(b"", b"", permissions::private(), Stamp::default());
         tree
     }
 
@@ -64,8 +62,8 @@ impl Tree {
     pub(crate) fn find(&self, path: Path<'_>) -> Found<'_> {
         if path.is_special() {
             let node = match path.as_str() {
-                INTRODUCE_DOMAIN => Some(&*self.introduce_domain),
-                RELEASE_DOMAIN => Some(&*self.release_domain),
+                INTRODUCE_DOMAIN => Some(&self.introduce_domain),
+                RELEASE_DOMAIN => Some(&self.release_domain),
                 _ => None,
             };
             return Found {
@@ -79,11 +77,11 @@ impl Tree {
             above: &self.root,
             missing: 0,
         };
-        for name in path.components() {
+        for name in path.names() {
             match found.node {
                 Some(node) => {
                     found.above = node;
-                    found.node = node.children.get(name);
+                    found.node = node.child(name);
                     found.missing = usize::from(found.node.is_none());
                 }
                 None => found.missing += 1,
@@ -96,14 +94,14 @@ impl Tree {
     fn edit(&mut self, path: Path<'_>, copied: &mut usize) -> Option<&mut Node> {
         if path.is_special() {
             return match path.as_str() {
-                INTRODUCE_DOMAIN => Some(unshare(&mut self.introduce_domain, copied)),
-                RELEASE_DOMAIN => Some(unshare(&mut self.release_domain, copied)),
+                INTRODUCE_DOMAIN => Some(&mut self.introduce_domain),
+                RELEASE_DOMAIN => Some(&mut self.release_domain),
                 _ => None,
             };
         }
-        let mut node = unshare(&mut self.root, copied);
-        for name in path.components() {
-            node = unshare(node.children.get_mut(name, copied)?, copied);
+        let mut node = &mut self.root;
+        for name in path.names() {
+            node = node.child_mut(name, copied)?;
         }
         Some(node)
     }
@@ -124,56 +122,41 @@ impl Tree {
         }
     }
 
-    /// Makes a node that is not there, and what is missing of the way to it (without values), all with the same permissions.
+    /// Makes a node that is not there, and what is missing of the way to it (without values), all with the same
+    /// permissions. `missing` is what [`Tree::find`] told.
     pub(crate) fn create(
         &mut self,
         path: Path<'_>,
+        missing: usize,
         value: &[u8],
         permissions: &List,
         stamp: Stamp,
         copied: &mut usize,
     ) {
-        if path.is_special() {
-            return;
-        }
-        let mut names = path.components();
-        let mut node = unshare(&mut self.root, copied);
-        let missing = loop {
-            let Some(name) = names.next() else {
-                return;
-            };
-            // Looked for twice: the borrow checker does not let a conditional result out of the loop.
-            if node.children.get(name).is_none() {
-                break name;
-            }
-            let Some(child) = node.children.get_mut(name, copied) else {
-                return;
-            };
-            node = unshare(child, copied);
-        };
+        let Some(above) = path.above(missing) else { return };
+        let Some(node) = self.edit(above, copied) else { return };
         node.set_stamp(stamp);
-        let rest: alloc::vec::Vec<&str> = core::iter::once(missing).chain(names).collect();
-        let mut made: Option<Rc<Node>> = None;
-        for name in rest.into_iter().rev() {
+        let mut made: Option<Node> = None;
+        for name in path.last_names(missing) {
             let value = if made.is_none() { value } else { &[] };
-            let mut node = Node::new(name, value, Rc::clone(permissions), stamp);
+            let mut node = Node::new(name.text, value, List::clone(permissions), stamp);
             if let Some(below) = made.take() {
-                node.children.insert(below, copied);
+                node.insert(below, copied);
             }
-            made = Some(Rc::new(node));
+            made = Some(node);
         }
         if let Some(made) = made {
-            node.children.insert(made, copied);
+            node.insert(made, copied);
         }
     }
 
     /// Takes a node out, with all below it. The root stays.
-    pub(crate) fn remove(&mut self, path: Path<'_>, stamp: Stamp, copied: &mut usize) -> Option<Rc<Node>> {
+    pub(crate) fn remove(&mut self, path: Path<'_>, stamp: Stamp, copied: &mut usize) -> Option<Node> {
         let parent = path.parent()?;
-        let name = path.components().last()?;
+        let name = path.names().last()?;
         self.find(path).node?;
         let parent = self.edit(parent, copied)?;
-        let removed = parent.children.remove(name, copied)?;
+        let removed = parent.remove(name, copied)?;
         parent.set_stamp(stamp);
         Some(removed)
     }
@@ -182,14 +165,6 @@ impl Tree {
     pub(crate) fn walk(&self) -> Walk<'_> {
         Walk::new(&self.root, "")
     }
-}
-
-/// A node to be changed: itself where no other tree has it, else a copy.
-fn unshare<'a>(node: &'a mut Rc<Node>, copied: &mut usize) -> &'a mut Node {
-    if Rc::get_mut(node).is_none() {
-        *copied += node.copy_bytes();
-    }
-    Rc::make_mut(node)
 }
 
 #[cfg(test)]

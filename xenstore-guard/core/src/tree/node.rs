@@ -1,11 +1,11 @@
 //! One node: its name, value, permissions and children, in as few bytes as possible, for there are many.
 
 use alloc::rc::Rc;
-use alloc::vec::Vec;
 
 use xen::DomId;
 
-use super::children::Children;
+use super::directory::Directory;
+use crate::path::Name;
 use crate::permissions::List;
 
 /// Bytes of name and value that lie in the node itself.
@@ -18,13 +18,14 @@ enum Text {
     Shared { name: u16, bytes: Rc<[u8]> },
 }
 
-/// A node. Shared by all trees that hold it; changed in place only where no other does.
+/// A node. It lies with its siblings in their parent's [`Directory`], which all trees share that have it.
 #[derive(Debug, Clone)]
 pub(crate) struct Node {
     text: Text,
     pub(crate) permissions: List,
-    pub(super) children: Children,
     stamp: Stamp,
+    /// None of these directories is empty.
+    pub(super) children: Option<Rc<Directory>>,
 }
 
 /// When a node, or the list of its children, was last changed, and by whom.
@@ -48,18 +49,18 @@ impl Stamp {
 }
 
 /// What a node is charged with beside its name, value and permissions: about what it takes by itself.
-const NODE_OVERHEAD: usize = 128;
+const NODE_OVERHEAD: usize = 96;
 /// What an entry of the permissions is charged with.
 const ENTRY_BYTES: usize = 8;
 
 impl Node {
     /// A node without children. Names longer than 65535 bytes are cut; paths are not that long.
-    pub(crate) fn new(name: &str, value: &[u8], permissions: List, stamp: Stamp) -> Self {
+    pub(crate) fn new(name: &[u8], value: &[u8], permissions: List, stamp: Stamp) -> Self {
         Self {
-            text: Text::new(name.as_bytes(), value),
+            text: Text::new(name, value),
             permissions,
-            children: Children::None,
             stamp,
+            children: None,
         }
     }
 
@@ -70,6 +71,18 @@ impl Node {
 
     pub(super) fn name_bytes(&self) -> &[u8] {
         self.text.split().0
+    }
+
+    pub(super) fn search_name(&self) -> Name<'_> {
+        Name {
+            text: self.name_bytes(),
+            key: self.key(),
+        }
+    }
+
+    /// [`Name::key`] of its name.
+    pub(super) fn key(&self) -> u64 {
+        self.text.key()
     }
 
     pub(crate) fn value(&self) -> &[u8] {
@@ -88,32 +101,58 @@ impl Node {
         self.stamp = stamp;
     }
 
-    pub(crate) fn children(&self) -> impl Iterator<Item = &Rc<Self>> + Clone {
-        self.children.iter()
+    pub(crate) fn children(&self) -> impl Iterator<Item = &Self> + Clone {
+        self.children.iter().flat_map(|directory| directory.iter())
+    }
+
+    pub(super) fn child(&self, name: Name<'_>) -> Option<&Self> {
+        self.children.as_ref()?.get(name)
+    }
+
+    /// A child to be changed, with its siblings copied where another tree has them.
+    pub(super) fn child_mut(&mut self, name: Name<'_>, copied: &mut usize) -> Option<&mut Self> {
+        unshare(self.children.as_mut()?, copied).get_mut(name, copied)
+    }
+
+    /// Adds a child. One of its name must not be there.
+    pub(super) fn insert(&mut self, child: Self, copied: &mut usize) {
+        match &mut self.children {
+            Some(children) => unshare(children, copied).insert(child, copied),
+            None => self.children = Some(Rc::new(Directory::of(child))),
+        }
+    }
+
+    /// Takes a child out.
+    pub(super) fn remove(&mut self, name: Name<'_>, copied: &mut usize) -> Option<Self> {
+        let children = unshare(self.children.as_mut()?, copied);
+        let removed = children.remove(name, copied);
+        if children.is_empty() {
+            self.children = None;
+        }
+        removed
     }
 
     /// The node to which names lead from here, and its parent; none where that is this node itself, or nothing.
-    pub(crate) fn below<'a>(&self, names: impl Iterator<Item = &'a str>) -> Option<(&Self, &Self)> {
+    pub(crate) fn below<'a>(&self, names: impl Iterator<Item = Name<'a>>) -> Option<(&Self, &Self)> {
         let mut found = (None, self);
         for name in names {
-            found = (Some(found.1), found.1.children.get(name)?);
+            found = (Some(found.1), found.1.child(name)?);
         }
         Some((found.0?, found.1))
-    }
-
-    pub(crate) fn has_children(&self) -> bool {
-        !matches!(self.children, Children::None)
     }
 
     /// What its owner is charged with.
     pub(crate) fn charge(&self) -> usize {
         charge(self.name_bytes().len(), self.value().len(), self.permissions.len())
     }
+}
 
-    /// Bytes that a copy of it takes, about.
-    pub(super) fn copy_bytes(&self) -> usize {
-        NODE_OVERHEAD + self.children.copy_bytes()
+/// A directory to be changed: itself where no other tree has it, else a copy.
+fn unshare<'a>(directory: &'a mut Rc<Directory>, copied: &mut usize) -> &'a mut Directory {
+    if Rc::strong_count(directory) > 1 {
+        *copied += directory.copy_bytes();
     }
+    Rc::make_mut(directory)
 }
 
 /// What the owner of a node is charged with.
@@ -124,22 +163,6 @@ pub(crate) const fn charge(name: usize, value: usize, entries: usize) -> usize {
 /// What the quota of a node's size counts.
 pub(crate) const fn size(value: usize, entries: usize) -> usize {
     value + entries * ENTRY_BYTES
-}
-
-/// Deep trees must not be dropped by recursion: a client chooses the depth (XSA-418).
-impl Drop for Node {
-    fn drop(&mut self) {
-        if !self.has_children() {
-            return;
-        }
-        let mut rest: Vec<Rc<Self>> = Vec::new();
-        core::mem::take(&mut self.children).give_up(&mut rest);
-        while let Some(node) = rest.pop() {
-            if let Some(mut node) = Rc::into_inner(node) {
-                core::mem::take(&mut node.children).give_up(&mut rest);
-            }
-        }
-    }
 }
 
 impl Text {
@@ -174,6 +197,19 @@ impl Text {
         bytes.split_at_checked(name).unwrap_or((bytes, &[]))
     }
 
+    /// [`Name::key`] of the name.
+    fn key(&self) -> u64 {
+        match self {
+            Self::Inline { name, bytes, .. } => {
+                let word = u64::from_be_bytes(bytes.first_chunk().copied().unwrap_or_default());
+                let shift = 8 * u32::from(*name);
+                // What is behind the name is not part of it.
+                word & !u64::MAX.checked_shr(shift).unwrap_or(0)
+            }
+            Self::Shared { .. } => Name::new(self.split().0).key,
+        }
+    }
+
     fn set_value(&mut self, value: &[u8]) {
         // The usual case: the value fits where the old one lies.
         if let Self::Shared { name, bytes } = self
@@ -204,7 +240,7 @@ mod tests {
 
     #[test]
     fn name_and_value_lie_in_the_node_or_beside_it() {
-        let mut node = Node::new("name", b"value", permissions::private(), Stamp::new(1, DomId(0)));
+        let mut node = Node::new(b"name", b"value", permissions::private(), Stamp::new(1, DomId(0)));
         let long = [7_u8; 300];
         let other = [8_u8; 300];
         for value in [
@@ -225,7 +261,7 @@ mod tests {
     #[test]
     fn a_copy_does_not_change_with_the_other() {
         let mut node = Node::new(
-            "a name of its own, and long",
+            b"a name of its own, and long",
             &[1; 30],
             permissions::private(),
             Stamp::default(),
@@ -245,6 +281,6 @@ mod tests {
 
     #[test]
     fn nodes_are_small() {
-        assert!(size_of::<Node>() <= 72, "{}", size_of::<Node>());
+        assert!(size_of::<Node>() <= 48, "{}", size_of::<Node>());
     }
 }

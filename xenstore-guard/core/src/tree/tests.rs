@@ -13,7 +13,19 @@ fn path(text: &str) -> Path<'_> {
 }
 
 fn create(tree: &mut Tree, text: &str, value: &str) {
-    tree.create(path(text), value.as_bytes(), &permissions::private(), STAMP, &mut 0);
+    create_counting(tree, text, value, &mut 0);
+}
+
+fn create_counting(tree: &mut Tree, text: &str, value: &str, copied: &mut usize) {
+    let missing = tree.find(path(text)).missing;
+    tree.create(
+        path(text),
+        missing,
+        value.as_bytes(),
+        &permissions::private(),
+        STAMP,
+        copied,
+    );
 }
 
 fn paths(tree: &Tree) -> Vec<String> {
@@ -66,7 +78,7 @@ fn without_a_snapshot_nothing_is_copied() {
     let mut copied = 0;
     for number in 0..100 {
         let text = format!("/a/{number}/b");
-        tree.create(path(&text), b"", &permissions::private(), STAMP, &mut copied);
+        create_counting(&mut tree, &text, "", &mut copied);
         tree.set_value(path(&text), b"value", STAMP, &mut copied);
     }
     tree.remove(path("/a"), STAMP, &mut copied);

@@ -1,6 +1,5 @@
 //! All nodes of a tree, without recursion.
 
-use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -16,7 +15,7 @@ pub(crate) struct Walk<'a> {
 
 impl<'a> Walk<'a> {
     /// Begins at a node whose parent has this path; `""` for the root and those right below it.
-    pub(crate) fn new(node: &'a Rc<Node>, above: &str) -> Self {
+    pub(crate) fn new(node: &'a Node, above: &str) -> Self {
         let mut path = String::from(above);
         if path == "/" {
             path.clear();
@@ -24,7 +23,7 @@ impl<'a> Walk<'a> {
         let length = path.len();
         Self {
             path,
-            rest: Vec::from([(&**node, length)]),
+            rest: Vec::from([(node, length)]),
         }
     }
 
@@ -38,7 +37,7 @@ impl<'a> Walk<'a> {
         }
         let length = self.path.len();
         let start = self.rest.len();
-        self.rest.extend(node.children().map(|child| (&**child, length)));
+        self.rest.extend(node.children().map(|child| (child, length)));
         if let Some(children) = self.rest.get_mut(start..) {
             children.reverse();
         }
