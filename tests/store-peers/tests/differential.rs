@@ -4,9 +4,9 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Result, ensure};
-use proptest::strategy::Strategy;
+use anyhow::{Context as _, Result, bail, ensure};
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
+use proptest::strategy::Strategy;
 use store_peers::StoreKind;
 use store_peers::differential::{Action, Player, actions, compare, transactions_apart};
 
@@ -25,8 +25,11 @@ fn differ(stock: StoreKind, actions: &[Action], strict: bool) -> Result<()> {
     for (index, action) in actions.iter().enumerate() {
         let (seen, wanted) = (ours.step(action)?, theirs.step(action)?);
         if strict {
-            let known = compare(stock, action, &seen, &wanted);
-            ensure!(known.is_ok(), "step {index}: {:?}", known.err());
+            match compare(stock, action, &seen, &wanted) {
+                Err(difference) => bail!("step {index}: {difference:?}"),
+                Ok(Some(known)) if known.diverges => return Ok(()),
+                Ok(_) => {}
+            }
         }
     }
     let (seen, wanted) = (ours.tree()?, theirs.tree()?);
@@ -74,4 +77,51 @@ fn c_xenstored_ends_with_the_same_tree_after_transactions_that_met() {
 #[test]
 fn oxenstored_ends_with_the_same_tree_after_transactions_that_met() {
     try_many(StoreKind::OCaml, actions(STEPS), false);
+}
+
+/// Prints the first unexplained difference of each of many sequences, the most frequent ones first: for whoever changes the store.
+#[test]
+#[ignore = "prints, asserts nothing"]
+fn survey() {
+    use proptest::strategy::ValueTree as _;
+    let mut runner = TestRunner::deterministic();
+    let strategy = transactions_apart(STEPS);
+    for stock in [StoreKind::C, StoreKind::OCaml] {
+        let mut seen: BTreeMap<String, (u32, String)> = BTreeMap::new();
+        for _ in 0..sequences() {
+            let Ok(sequence) = strategy.new_tree(&mut runner).map(|tree| tree.current()) else {
+                continue;
+            };
+            let what = match first_difference(stock, &sequence) {
+                Ok(None) => continue,
+                Ok(Some((name, text))) => (name, text),
+                Err(error) => (format!("failed: {error:#}"), String::new()),
+            };
+            seen.entry(what.0).or_insert((0, what.1)).0 += 1;
+        }
+        let mut seen: Vec<_> = seen.into_iter().collect();
+        seen.sort_by_key(|(_, (count, _))| std::cmp::Reverse(*count));
+        for (name, (count, text)) in seen {
+            println!("== {stock}: {count} times: {name}\n{text}");
+        }
+    }
+}
+
+/// The first difference that nobody explains: its kind, and what was done.
+fn first_difference(stock: StoreKind, actions: &[Action]) -> Result<Option<(String, String)>> {
+    let mut ours = Player::start(StoreKind::Guard)?;
+    let mut theirs = Player::start(stock)?;
+    for (index, action) in actions.iter().enumerate() {
+        let both = ours.step(action).and_then(|seen| Ok((seen, theirs.step(action)?)));
+        let (seen, wanted) = both.with_context(|| format!("{action:?}"))?;
+        match compare(stock, action, &seen, &wanted) {
+            Err(difference) => {
+                let before = &actions[index.saturating_sub(8)..index];
+                return Ok(Some((difference.kind(), format!("{before:#?}\n{difference:?}"))));
+            }
+            Ok(Some(known)) if known.diverges => return Ok(None),
+            Ok(_) => {}
+        }
+    }
+    Ok(None)
 }

@@ -123,9 +123,10 @@ impl Shared {
         };
         if page.connection() == ConnectionState::Reconnect {
             self.recovery.forget_ring(id);
-            let ((), unkept) = recovery::perform(&mut self.server, &mut self.recovery, &mut self.rings, |server, env| {
-                server.reset(id, env);
-            });
+            let ((), unkept) =
+                recovery::perform(&mut self.server, &mut self.recovery, &mut self.rings, |server, env| {
+                    server.reset(id, env);
+                });
             self.say(unkept);
             page.reset();
             ring.notify();

@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-use super::action::{Action, Request};
+use super::action::{Action, Request, SOCKETS};
 use super::known::{KNOWN, Known};
 use super::player::Observation;
-use crate::client::Event;
+use crate::client::{Answer, Event};
 use crate::store::StoreKind;
 
 /// A difference that nobody explains.
@@ -19,6 +19,34 @@ pub struct Difference {
     pub ours: Observation,
     /// What the stock one did.
     pub theirs: Observation,
+}
+
+impl Difference {
+    /// What kind of step it is, and what kind of answer each store gave.
+    pub fn kind(&self) -> String {
+        let who = if self.action.client < SOCKETS {
+            "socket"
+        } else {
+            "domain"
+        };
+        let what = match &self.action.request {
+            Request::Plain(operation, _) => operation.name(),
+            Request::Unknown(..) => "unknown",
+            Request::Begin(_) => "TRANSACTION_START",
+            Request::End(..) => "TRANSACTION_END",
+        };
+        let answer = |answer: &Answer| match answer {
+            Answer::Done(_) => "done".to_owned(),
+            Answer::Refused(error) => error.clone(),
+        };
+        let events = if self.ours.events == self.theirs.events {
+            ""
+        } else {
+            ", other events"
+        };
+        let (ours, theirs) = (answer(&self.ours.answer), answer(&self.theirs.answer));
+        format!("{who} {what}: {ours} against {theirs}{events}")
+    }
 }
 
 impl fmt::Debug for Difference {

@@ -93,10 +93,6 @@ fn other() -> BoxedStrategy<Request> {
         1 => (0..6u16).prop_map(|domid| Request::Plain(Operation::IsDomainIntroduced, texts(&[&domid.to_string()]))),
         1 => (path(), select(&WRONG_PERMISSIONS[..]))
             .prop_map(|(path, list)| Request::Plain(Operation::SetPermissions, texts(&[&path, list]))),
-        1 => select(&[Operation::Read, Operation::Mkdir, Operation::Watch, Operation::Unwatch, Operation::Release][..])
-            .prop_map(|operation| Request::Plain(operation, b"no-end".to_vec())),
-        1 => select(&[Operation::Read, Operation::Write, Operation::Watch, Operation::SetPermissions][..])
-            .prop_map(|operation| Request::Plain(operation, Vec::new())),
         1 => select(&[20u32, 27, 1000, u32::MAX][..]).prop_map(|number| Request::Unknown(number, b"x\0".to_vec())),
     ]
     .boxed()
