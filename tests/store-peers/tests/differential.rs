@@ -5,8 +5,8 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use proptest::test_runner::{Config, TestCaseError, TestRunner};
 use proptest::strategy::Strategy;
+use proptest::test_runner::{Config, TestCaseError, TestRunner};
 use store_peers::StoreKind;
 use store_peers::differential::{Action, Player, actions, compare, transactions_apart};
 
