@@ -123,8 +123,10 @@ fn a_hostile_guest_fails(session: &mut Session) -> Result<()> {
     ensure!(attempts.len() >= 100, "only {} attempts were seen", attempts.len());
     for attempt in &attempts {
         let answer = attempt.group(4).unwrap_or_default();
+        // Names that begin so are no nodes: nothing can be done with them but to set their permissions.
+        let special = answer == "EINVAL" && attempt.group(3).is_some_and(|path| path.starts_with('@'));
         ensure!(
-            ["EACCES", "EPERM"].contains(&answer),
+            special || ["EACCES", "EPERM"].contains(&answer),
             "{}: neither EACCES nor EPERM",
             attempt.line.text
         );
