@@ -52,7 +52,8 @@ deny: $(DENY)
 
 unit:
 	@echo "== unit tests"
-	@$(CARGO) test --workspace --exclude scenarios --exclude domb-image --exclude bare-guest --exclude stubdom
+	@$(CARGO) test --workspace --exclude scenarios --exclude domb-image --exclude bare-guest \
+		--exclude stubdom --exclude xenstore-guard-image
 
 fuzz-replay:
 	@echo "== fuzz targets: seeds and a short run each"

@@ -10,7 +10,7 @@ use testbed::XenVersion;
 /// Bare-metal guests that are attached at once.
 const CROWD: usize = 200;
 /// How often the store is killed under load.
-const KILLS: u32 = 5;
+const KILLS: u32 = 3;
 
 /// What a stock guest does in the store with stock clients. It stays up.
 const CLIENTS: &str = r#"#!/bin/sh
@@ -135,7 +135,8 @@ fn a_hostile_guest_fails(session: &mut Session) -> Result<()> {
         session.machine().matches(r"^hostile\| STORE-BREACH")?.is_empty(),
         "stock tools got through"
     );
-    session.wait(r"^store\| .*denied domain \d+ \(hostile\): WRITE /tool/\S+: rule \S+")?;
+    // The log tells of some: a hostile guest must not be able to fill it.
+    session.wait(r"^store\| .*denied domain \d+ \(hostile\): \S+ \S+: rule \S+")?;
     Ok(())
 }
 
