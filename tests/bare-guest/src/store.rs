@@ -11,7 +11,7 @@ use xen::store::{Client, ClientError};
 /// Longer than a store takes to be built again.
 const PATIENCE_NS: u64 = 60_000_000_000;
 /// Writes between two lines of the log.
-const WRITES_PER_LINE: u64 = 500;
+const WRITES_PER_LINE: u64 = 50;
 
 type Store = Client<RingTransport>;
 type Result<T> = core::result::Result<T, ClientError<RingError>>;

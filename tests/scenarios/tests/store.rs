@@ -25,7 +25,7 @@ while :; do
 	n=$((n + 1))
 	xenstore-write data/counter "$n" || echo "STORE-ERROR write $n"
 	[ "$(xenstore-read data/counter)" = "$n" ] || echo "STORE-ERROR lost $n"
-	[ $((n % 20)) = 0 ] && echo "STORE-COUNT $n"
+	[ $((n % 5)) = 0 ] && echo "STORE-COUNT $n"
 	sleep 0.1
 done
 "#;
@@ -94,7 +94,7 @@ fn stock_guests_attach(session: &mut Session) -> Result<()> {
         }
         session.wait(&format!(r"^{kind}\| STORE-DATA hello world x y ?$"))?;
         session.wait(&format!(r"^{kind}\| STORE-GONE$"))?;
-        session.wait(&format!(r"^{kind}\| STORE-COUNT 20$"))?;
+        session.wait(&format!(r"^{kind}\| STORE-COUNT 5$"))?;
     }
     Ok(())
 }
@@ -143,7 +143,7 @@ fn a_hostile_guest_fails(session: &mut Session) -> Result<()> {
 fn the_store_dies_under_load(session: &mut Session) -> Result<()> {
     session.order("create load-*")?;
     for number in 0..4 {
-        session.wait(&format!(r"^load-{number}\| .*store: 500 writes"))?;
+        session.wait(&format!(r"^load-{number}\| .*store: 50 writes"))?;
     }
     let before = session.list()?;
     for kill in 1..=KILLS {
