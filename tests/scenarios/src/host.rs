@@ -201,7 +201,10 @@ impl HostFile {
     /// # Errors
     /// Set-up was not done, or a file cannot be written.
     pub fn store_ramdisk(self, name: &'static str, test: &str) -> Result<Self> {
-        let mut ramdisk = Initramfs::guest(&self.assets)?.script("test", test);
+        // Linux runs this program when it is asked to switch itself off.
+        let mut ramdisk = Initramfs::guest(&self.assets)?
+            .script("test", test)
+            .script("sbin/poweroff", "#!/bin/sh\nexec /bin/poweroff -f\n");
         for client in ["ls", "read", "write", "chmod", "watch", "exists", "rm", "list"] {
             let program = self.assets.stock_store.clients.join(format!("xenstore-{client}"));
             ramdisk = ramdisk.program_as(&program, &format!("bin/xenstore-{client}"))?;
