@@ -33,7 +33,12 @@ fuzz_target!(|bytes: &[u8]| {
     }
     // What remains of a damaged one must do no harm either.
     if let (Some(stream), _) = read_part(bytes) {
-        let connections: Vec<_> = stream.state.connections.iter().map(|connection| connection.id).collect();
+        let connections: Vec<_> = stream
+            .state
+            .connections
+            .iter()
+            .map(|connection| connection.id)
+            .collect();
         if let Ok(mut server) = Server::restore(Config::default(), stream.state, &mut Nothing) {
             for id in connections {
                 while server.process(id, &mut Nothing) {}

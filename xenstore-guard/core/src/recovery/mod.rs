@@ -16,7 +16,18 @@
 //! Events that wait are not kept. After a crash every watch is to fire once, which the protocol allows at any time.
 //! Transactions stay known; they end with `EAGAIN`.
 //!
-//! [`serve`] drives a ring in this order. [`Recovery::open`] takes up what was left.
+//! [`serve`] drives a ring in this order; [`perform`] is for everything else that a server is told. A start is:
+//!
+//! 1. [`Recovery::open`], and its [`Report`] into the log. Without a state: [`Server::new`](crate::Server::new), and on with 5.
+//! 2. Map the rings of the state's connections; [`Unfinished::resume`] for each, and set its indices to what that says. A ring that cannot be
+//!    mapped is left out.
+//! 3. [`Server::restore`](crate::Server::restore). It refuses a state that contradicts itself, which only a store that was tampered with can
+//!    leave; then there is nothing to go on with.
+//! 4. [`Server::fire_all_watches`](crate::Server::fire_all_watches).
+//! 5. [`Recovery::compact`] with [`Server::state`](crate::Server::state), before anything is served.
+//!
+//! Before a ring's indices are set to something else while the store runs, [`Recovery::forget_ring`] is due; a domain that is introduced again
+//! has that done by [`serve`].
 
 mod check;
 mod flight;

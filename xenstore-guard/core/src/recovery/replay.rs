@@ -6,11 +6,12 @@ use alloc::vec::Vec;
 use core::ops::Bound;
 
 use xen::DomId;
+use xen::store::wire::MAX_PAYLOAD;
 
 use crate::domains::FEATURES;
 use crate::quota::Limits;
 use crate::state::{ConnectionId, ConnectionState, DomainState, NodeState, Peer, PermissionState, State, WatchState};
-use crate::{Change, Path};
+use crate::{Change, Path, stream};
 
 /// A state that changes are applied to.
 #[derive(Debug)]
@@ -28,11 +29,14 @@ pub(super) enum Misfit {
     /// It is about a node that is not there, or whose parent is not there, or that has no proper name.
     #[error("a change of node {0}, which cannot be")]
     Node(String),
+    /// It is about a watch that nobody can have set.
+    #[error("a change of watch {0}, which cannot be")]
+    Watch(String),
     /// It is about a connection that is not there.
     #[error("a change of connection {0}, which is not there")]
     Connection(u32),
-    /// It is about a domain that is not known.
-    #[error("a change of domain {0}, which is not known")]
+    /// It is about a domain that is not known, or gives it a name that cannot be.
+    #[error("a change of domain {0}, which cannot be")]
     Domain(DomId),
 }
 
@@ -112,6 +116,9 @@ impl Replay {
                 depth,
             } => {
                 let watches = &mut self.connection(connection)?.watches;
+                if stream::watch_path(path.as_bytes()).is_err() || token.len() > MAX_PAYLOAD || token.contains(&0) {
+                    return Err(Misfit::Watch(path.into()));
+                }
                 if !watches.iter().any(|watch| watch.path == path && watch.token == token) {
                     watches.push(WatchState {
                         path: path.into(),
@@ -152,6 +159,10 @@ impl Replay {
                 }
             }
             Change::Shutdown { domid, shutdown } => self.domain(domid).shutdown = shutdown,
+            // The number that stands for none in a snapshot is no domain's.
+            Change::Target { domid, target } if target.0 == stream::DOMID_INVALID => {
+                return Err(Misfit::Domain(domid));
+            }
             Change::Target { domid, target } => self.domain(domid).target = Some(target),
             Change::TransactionOpen { connection, id } => {
                 let open = &mut self.connection(connection)?.transactions;
@@ -162,7 +173,12 @@ impl Replay {
             Change::TransactionClosed { connection, id } => {
                 self.connection(connection)?.transactions.retain(|&open| open != id);
             }
-            Change::Assign { domid, name } => self.domain(domid).name = Some(name.into()),
+            Change::Assign { domid, name } => {
+                if name.contains('\0') {
+                    return Err(Misfit::Domain(domid));
+                }
+                self.domain(domid).name = Some(name.into());
+            }
             Change::Quota {
                 domid: None,
                 quota,
@@ -194,7 +210,8 @@ impl Replay {
             Some((parent, _)) => parent,
             None => "",
         };
-        if Path::new(path).is_none() || permissions.is_empty() || !self.nodes.contains_key(parent) {
+        let possible = Path::new(path).is_some() && !permissions.is_empty() && value.len() <= MAX_PAYLOAD;
+        if !possible || !self.nodes.contains_key(parent) {
             return Err(Misfit::Node(path.into()));
         }
         self.generation = self.generation.wrapping_add(1);

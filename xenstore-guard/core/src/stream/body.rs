@@ -10,7 +10,7 @@ use super::fields::{Fields, Output};
 use super::record::{Connection, ConnectionPeer, Node, NodePermission, Quota, Record, Watch};
 
 /// No domain (`DOMID_INVALID`).
-pub(super) const DOMID_INVALID: u16 = 0x7ff4;
+pub(crate) const DOMID_INVALID: u16 = 0x7ff4;
 /// Depth of a watch that has none, in WATCH_DATA_EXTENDED.
 const UNLIMITED_DEPTH: u16 = 0xffff;
 /// `fields` of CONNECTION_DATA: `unique-id` is there.

@@ -17,7 +17,7 @@ pub(super) fn text(field: &'static str, bytes: &[u8], expected: &'static str) ->
 }
 
 /// A watch's path: absolute, relative to the client's home, or a special name.
-pub(super) fn watch_path(bytes: &[u8]) -> Result<String, Problem> {
+pub(crate) fn watch_path(bytes: &[u8]) -> Result<String, Problem> {
     let path = core::str::from_utf8(bytes)
         .ok()
         .filter(|path| match path.bytes().next() {

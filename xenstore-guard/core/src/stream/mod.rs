@@ -18,6 +18,8 @@ mod records;
 mod tests;
 mod write;
 
+pub(crate) use body::DOMID_INVALID;
+pub(crate) use check::watch_path;
 pub(crate) use error::excerpt;
 pub use error::{Problem, StreamError, TooLarge};
 pub(crate) use fields::Fields;
