@@ -24,8 +24,10 @@ impl Server {
         }
     }
 
-    pub(super) fn journal_known(&self, known: &[DomId], env: &mut dyn Environment) {
+    pub(super) fn note_known(&mut self, known: &[DomId], env: &mut dyn Environment) {
         for &domid in known {
+            // What others' open transactions made of the number was meant for nobody.
+            self.base.version += 1;
             env.journal(&Change::Known { domid });
         }
     }

@@ -129,7 +129,7 @@ impl Server {
         let (copied, known) = (operations.copied, core::mem::take(&mut operations.known));
         self.scratch.path = core::mem::take(&mut operations.buffer);
         self.base.retained = self.base.retained.saturating_add(copied);
-        self.journal_known(&known, env);
+        self.note_known(&known, env);
         if !effects.is_empty() {
             charges.apply(&mut self.domains);
             self.base.version += 1;

@@ -92,7 +92,7 @@ impl Server {
         if let Some(domain) = self.domains.get_mut(domid) {
             domain.usage.transaction_bytes += more;
         }
-        self.journal_known(&known, env);
+        self.note_known(&known, env);
         outcome.map(|()| Done::All)
     }
 
@@ -130,7 +130,7 @@ impl Server {
         } else {
             Ok(None)
         };
-        self.journal_known(&known, env);
+        self.note_known(&known, env);
         let closed = Change::TransactionClosed {
             connection: id,
             id: number,
