@@ -145,7 +145,7 @@ impl Server {
     }
 
     /// How much of a quota is used; none where it is about one thing at a time.
-    fn used(&self, domain: &Domain, quota: Quota) -> Option<usize> {
+    pub(super) fn used(&self, domain: &Domain, quota: Quota) -> Option<usize> {
         let connection = domain.connection.and_then(|id| self.connections.get(id));
         match quota {
             Quota::Nodes => Some(domain.usage.nodes),
