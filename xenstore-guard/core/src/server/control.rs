@@ -161,8 +161,7 @@ impl Server {
     /// Counts everything that is charged again; what is different is told.
     pub(super) fn check(&self) -> String {
         let mut counted = alloc::collections::BTreeMap::<DomId, Usage>::new();
-        let mut walk = self.base.tree.walk();
-        while let Some((_, node)) = walk.next() {
+        for node in self.base.tree.walk() {
             let usage = counted.entry(permissions::owner(&node.permissions)).or_default();
             usage.nodes += 1;
             usage.node_bytes += node.charge();
