@@ -234,7 +234,7 @@ fn speed() {
         client.ask(&deep_write);
     });
     client.time("a domain comes and goes among 3000 others", 50, 1, |client, _| {
-        come_and_go(client)
+        come_and_go(client);
     });
     let alone = client.time("write among 3000 domains", 400, 500, |client, _| {
         client.ask(&write);
