@@ -3,6 +3,7 @@
 //! - [`Hypervisor`] is what a domain builder needs. [`bare::BareMetal`] serves it by hypercalls of a paravirtual domain;
 //!   a Linux process can serve it over `/dev/xen/privcmd` behind the same trait.
 //! - [`ring`] reads and writes pages that another domain can change at any time.
+//! - `linux` (feature `linux`) is what a Linux process has of this: `/dev/xen`, or files that stand in for it.
 //! - [`hypercall`] is the one door to Xen: the runtime (`stubdom`) installs it at start.
 //!
 //! Everything that Xen hands back is copied into a type of this crate; every error carries the operation and Xen's
@@ -10,6 +11,8 @@
 #![no_std]
 
 extern crate alloc;
+#[cfg(feature = "linux")]
+extern crate std;
 
 pub mod bare;
 pub mod console_io;
@@ -19,6 +22,8 @@ pub mod event_channel;
 pub mod grant_table;
 pub mod hypercall;
 mod hypervisor;
+#[cfg(feature = "linux")]
+pub mod linux;
 pub mod memory;
 pub mod mmu;
 pub mod ring;

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::{Error, Result, places};
 
 /// The layout of the index; an index of another layout is made anew.
-pub(crate) const INDEX_LAYOUT: u32 = 2;
+pub(crate) const INDEX_LAYOUT: u32 = 3;
 
 /// A Xen that the testbed boots.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -91,6 +91,15 @@ pub struct Qemu {
     pub version: (u32, u32),
 }
 
+/// The stock store's programs, which the project's own store is compared with.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct StockStore {
+    /// The directory of xenstored, oxenstored and test-xenstore.
+    pub servers: PathBuf,
+    /// The directory of xenstore-ls and the like.
+    pub clients: PathBuf,
+}
+
 /// Everything that set-up brought.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Assets {
@@ -103,6 +112,8 @@ pub struct Assets {
     kernels: BTreeMap<KernelFlavour, Kernel>,
     /// A static busybox.
     pub busybox: PathBuf,
+    /// The stock store's programs.
+    pub stock_store: StockStore,
 }
 
 impl Assets {
@@ -112,6 +123,7 @@ impl Assets {
         xen: BTreeMap<XenVersion, PathBuf>,
         kernels: BTreeMap<KernelFlavour, Kernel>,
         busybox: PathBuf,
+        stock_store: StockStore,
     ) -> Self {
         Self {
             layout: INDEX_LAYOUT,
@@ -120,6 +132,7 @@ impl Assets {
             xen,
             kernels,
             busybox,
+            stock_store,
         }
     }
 
@@ -181,6 +194,7 @@ impl Assets {
             .values()
             .chain(kernels)
             .chain([&self.qemu.program, &self.busybox])
+            .chain([&self.stock_store.servers, &self.stock_store.clients])
             .chain(&self.qemu.firmware)
     }
 }

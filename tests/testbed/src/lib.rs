@@ -32,7 +32,7 @@ mod qemu;
 mod running;
 pub mod setup;
 
-pub use assets::{Assets, Kernel, KernelFlavour, Qemu, XenVersion};
+pub use assets::{Assets, Kernel, KernelFlavour, Qemu, StockStore, XenVersion};
 pub use console::{Console, Line, Match};
 pub use error::{Error, Wait};
 pub use machine::Machine;

@@ -1,7 +1,7 @@
 //! Brings what the testbed needs onto a Debian machine; quick where it is there already.
 //!
 //! Installed on the host, by name, through apt: [`HOST_PACKAGES`]. Everything else is downloaded as packages and unpacked
-//! into the cache: two releases of Xen, two kernels, busybox.
+//! into the cache: two releases of Xen, two kernels, busybox, the stock store (whose libraries come with libxen-dev).
 //!
 //! QEMU is the release's own, 7.2. The newer 10.0 of its backports emulates SHA and AVX2 and is quicker, but a nested
 //! guest reads CR2 as zero under Xen 4.17 there (a PVH Linux halts at its first page fault), and programs in a stock Dom0
@@ -12,7 +12,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::assets::{Assets, Kernel, KernelFlavour, Qemu, XenVersion};
+use crate::assets::{Assets, Kernel, KernelFlavour, Qemu, StockStore, XenVersion};
 use crate::debian::{self, Archive, Release};
 use crate::{Error, Result, command, places};
 
@@ -137,8 +137,12 @@ impl Fetch {
             (KernelFlavour::Cloud, self.kernel("linux-image-cloud-amd64")?),
         ]);
         let busybox = self.unpack(false, "busybox-static")?.join("bin/busybox");
+        let stock_store = StockStore {
+            servers: self.unpack(false, "xen-utils-4.17")?.join("usr/lib/xen-4.17/bin"),
+            clients: self.unpack(false, "xenstore-utils")?.join("usr/bin"),
+        };
         let qemu = qemu()?;
-        Ok(Assets::new(self.versions, qemu, xen, kernels, busybox))
+        Ok(Assets::new(self.versions, qemu, xen, kernels, busybox, stock_store))
     }
 
     fn unpack(&mut self, next: bool, package: &str) -> Result<PathBuf> {
