@@ -315,8 +315,9 @@ impl Store {
         if domid != PRIVILEGED {
             permissions[0].0.domid = DomId(domid);
             // What is there now, and what the transaction adds.
-            let there = count(&self.tree, domid) + count(tree, domid) - count(base, domid);
-            if there + made.len() > self.node_quota {
+            // It may have taken out nodes that are gone by now: then that is less than nothing.
+            let added = count(&self.tree, domid) + count(tree, domid) + made.len();
+            if added > self.node_quota + count(base, domid) {
                 return Err(StoreError::NoSpace);
             }
         }
