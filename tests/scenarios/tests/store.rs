@@ -45,6 +45,15 @@ done
 store-prober "$own" "$VICTIM"
 "#;
 
+/// The kinds of stock guests. Under QEMU 7.2 a busy hardware-virtualised guest on Xen 4.20 now and then goes on at an address
+/// of Xen's after an interrupt was injected, and triple-faults; so only PV guests are load there.
+fn kinds(xen: XenVersion) -> &'static [&'static str] {
+    match xen {
+        XenVersion::V4_17 => &["pvh", "pv"],
+        XenVersion::V4_20 => &["pv"],
+    }
+}
+
 /// A guest whose kernel says nothing that could come in the middle of what its programs say.
 fn silent(name: &str) -> String {
     format!("console=hvc0 quiet loglevel=1 domb.name={name} domb.test=run")
@@ -57,7 +66,7 @@ fn host(xen: XenVersion) -> Result<HostFile> {
         .store_ramdisk("clients", CLIENTS)?
         // The victim is the first guest that is created: the domain after the store.
         .store_ramdisk("hostile", &HOSTILE.replace("$VICTIM", "2"))?;
-    for kind in ["pvh", "pv"] {
+    for &kind in kinds(xen) {
         host = host.domain(&Guest {
             ramdisk: Some("clients"),
             command_line: silent(kind),
@@ -67,7 +76,7 @@ fn host(xen: XenVersion) -> Result<HostFile> {
     host = host.domain(&Guest {
         ramdisk: Some("hostile"),
         command_line: silent("hostile"),
-        ..Guest::linux("hostile", "pvh", 128, 1, "run")
+        ..Guest::linux("hostile", "pv", 128, 1, "run")
     })?;
     for number in 0..4 {
         host = host.domain(&Guest::bare(&format!("load-{number}"), "do=store-load"))?;
@@ -81,10 +90,10 @@ fn host(xen: XenVersion) -> Result<HostFile> {
 fn store(xen: XenVersion) -> Result<()> {
     let mut session = host(xen)?.boot(xen, |machine| machine.memory_mib(6144))?;
     session.ready()?;
-    stock_guests_attach(&mut session).context("stock guests")?;
+    stock_guests_attach(&mut session, kinds(xen)).context("stock guests")?;
     a_hostile_guest_fails(&mut session).context("a hostile guest")?;
-    the_store_dies_under_load(&mut session).context("the store dies")?;
-    guests_end_when_asked(&mut session).context("shutdown through the store")?;
+    the_store_dies_under_load(&mut session, kinds(xen)).context("the store dies")?;
+    guests_end_when_asked(&mut session, kinds(xen)).context("shutdown through the store")?;
     session.reboot()
 }
 
@@ -96,11 +105,12 @@ fn crowd(xen: XenVersion) -> Result<()> {
     session.reboot()
 }
 
-fn stock_guests_attach(session: &mut Session) -> Result<()> {
-    session.order("create pvh")?;
-    session.order("create pv")?;
+fn stock_guests_attach(session: &mut Session, kinds: &[&str]) -> Result<()> {
+    for kind in kinds {
+        session.order(&format!("create {kind}"))?;
+    }
     let domains = session.list()?;
-    for kind in ["pvh", "pv"] {
+    for kind in kinds {
         let domid = number(&domains, kind)?;
         session.wait(&format!(r"^{kind}\| STORE-IDENTITY domid={domid} name={kind}$"))?;
         for node in ["control", "memory", "cpu", "store", "console", "device"] {
@@ -154,7 +164,7 @@ fn a_hostile_guest_fails(session: &mut Session) -> Result<()> {
     Ok(())
 }
 
-fn the_store_dies_under_load(session: &mut Session) -> Result<()> {
+fn the_store_dies_under_load(session: &mut Session, kinds: &[&str]) -> Result<()> {
     session.order("create load-*")?;
     for number in 0..4 {
         session.wait(&format!(r"^load-{number}\| .*store: 50 writes"))?;
@@ -172,7 +182,7 @@ fn the_store_dies_under_load(session: &mut Session) -> Result<()> {
                 .expect(&format!(r"^{name}\| .*store: \d+ writes"), LONG)
                 .with_context(|| format!("{name} after kill {kill}"))?;
         }
-        for kind in ["pvh", "pv"] {
+        for kind in kinds {
             session
                 .machine()
                 .expect(&format!(r"^{kind}\| STORE-COUNT"), LONG)
@@ -180,7 +190,7 @@ fn the_store_dies_under_load(session: &mut Session) -> Result<()> {
         }
     }
     let after = session.list()?;
-    for name in ["pvh", "pv", "load-0", "load-1", "load-2", "load-3"] {
+    for name in kinds.iter().copied().chain(["load-0", "load-1", "load-2", "load-3"]) {
         ensure!(
             number(&before, name)? == number(&after, name)?,
             "{name} was started again"
@@ -195,7 +205,7 @@ fn the_store_dies_under_load(session: &mut Session) -> Result<()> {
     Ok(())
 }
 
-fn guests_end_when_asked(session: &mut Session) -> Result<()> {
+fn guests_end_when_asked(session: &mut Session, kinds: &[&str]) -> Result<()> {
     session.order("shutdown load-*")?;
     for number in 0..4 {
         session.wait(&format!("domain load-{number} ended .* reason=poweroff: destroyed"))?;
@@ -203,7 +213,7 @@ fn guests_end_when_asked(session: &mut Session) -> Result<()> {
     session.order("restart pv")?;
     session.wait("domain pv ended .* reason=reboot: restarted")?;
     session.machine().expect(r"^pv\| STORE-IDENTITY", LONG)?;
-    for kind in ["pvh", "pv"] {
+    for kind in kinds {
         session.order(&format!("shutdown {kind}"))?;
         session.wait(&format!("domain {kind} ended .* reason=poweroff: destroyed"))?;
     }
