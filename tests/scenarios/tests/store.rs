@@ -45,8 +45,9 @@ done
 store-prober "$own" "$VICTIM"
 "#;
 
-/// The kinds of stock guests. Under QEMU 7.2 a busy hardware-virtualised guest on Xen 4.20 now and then goes on at an address
-/// of Xen's after an interrupt was injected, and triple-faults; so only PV guests are load there.
+/// The kinds of stock guests that attach. Under QEMU 7.2 a hardware-virtualised guest beside busy ones now and then goes on at
+/// an address of Xen's after an interrupt was injected, and triple-faults, on Xen 4.20 more often than on 4.17; so those
+/// guests are gone before there is load.
 fn kinds(xen: XenVersion) -> &'static [&'static str] {
     match xen {
         XenVersion::V4_17 => &["pvh", "pv"],
@@ -92,8 +93,10 @@ fn store(xen: XenVersion) -> Result<()> {
     session.ready()?;
     stock_guests_attach(&mut session, kinds(xen)).context("stock guests")?;
     a_hostile_guest_fails(&mut session).context("a hostile guest")?;
-    the_store_dies_under_load(&mut session, kinds(xen)).context("the store dies")?;
     guests_end_when_asked(&mut session, kinds(xen)).context("shutdown through the store")?;
+    session.order("create pv")?;
+    the_store_dies_under_load(&mut session).context("the store dies")?;
+    load_ends_when_asked(&mut session).context("shutdown after the store died")?;
     session.reboot()
 }
 
@@ -164,7 +167,7 @@ fn a_hostile_guest_fails(session: &mut Session) -> Result<()> {
     Ok(())
 }
 
-fn the_store_dies_under_load(session: &mut Session, kinds: &[&str]) -> Result<()> {
+fn the_store_dies_under_load(session: &mut Session) -> Result<()> {
     session.order("create load-*")?;
     for number in 0..4 {
         session.wait(&format!(r"^load-{number}\| .*store: 50 writes"))?;
@@ -182,15 +185,13 @@ fn the_store_dies_under_load(session: &mut Session, kinds: &[&str]) -> Result<()
                 .expect(&format!(r"^{name}\| .*store: \d+ writes"), LONG)
                 .with_context(|| format!("{name} after kill {kill}"))?;
         }
-        for kind in kinds {
-            session
-                .machine()
-                .expect(&format!(r"^{kind}\| STORE-COUNT"), LONG)
-                .with_context(|| format!("{kind} after kill {kill}"))?;
-        }
+        session
+            .machine()
+            .expect(r"^pv\| STORE-COUNT", LONG)
+            .with_context(|| format!("pv after kill {kill}"))?;
     }
     let after = session.list()?;
-    for name in kinds.iter().copied().chain(["load-0", "load-1", "load-2", "load-3"]) {
+    for name in ["pv", "load-0", "load-1", "load-2", "load-3"] {
         ensure!(
             number(&before, name)? == number(&after, name)?,
             "{name} was started again"
@@ -206,10 +207,6 @@ fn the_store_dies_under_load(session: &mut Session, kinds: &[&str]) -> Result<()
 }
 
 fn guests_end_when_asked(session: &mut Session, kinds: &[&str]) -> Result<()> {
-    session.order("shutdown load-*")?;
-    for number in 0..4 {
-        session.wait(&format!("domain load-{number} ended .* reason=poweroff: destroyed"))?;
-    }
     session.order("restart pv")?;
     session.wait("domain pv ended .* reason=reboot: restarted")?;
     session.machine().expect(r"^pv\| STORE-IDENTITY", LONG)?;
@@ -217,6 +214,19 @@ fn guests_end_when_asked(session: &mut Session, kinds: &[&str]) -> Result<()> {
         session.order(&format!("shutdown {kind}"))?;
         session.wait(&format!("domain {kind} ended .* reason=poweroff: destroyed"))?;
     }
+    Ok(())
+}
+
+/// The watches on `control/shutdown` are older than the instance of the store that fires them.
+fn load_ends_when_asked(session: &mut Session) -> Result<()> {
+    session.order("shutdown load-*")?;
+    for number in 0..4 {
+        session.wait(&format!("domain load-{number} ended .* reason=poweroff: destroyed"))?;
+    }
+    session.order("shutdown pv")?;
+    session
+        .machine()
+        .expect("domain pv ended .* reason=poweroff: destroyed", LONG)?;
     Ok(())
 }
 
