@@ -26,8 +26,9 @@ use xen::version;
 use consoles::Relays;
 use store_link::Link;
 
-/// Memory beyond image and bundle: 32 MiB for heap, page tables and what is mapped of others.
-const MEMORY: usize = 32 << 20;
+/// Memory beyond image, bundle and what Xen puts there: 30 MiB for heap, page tables and what is mapped of others, so that
+/// the whole is 32 MiB beside bundle and image.
+const MEMORY: usize = 30 << 20;
 
 stubdom::image!(main, memory: MEMORY);
 
