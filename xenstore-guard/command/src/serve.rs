@@ -6,9 +6,11 @@
 use std::collections::BTreeSet;
 use std::os::fd::OwnedFd;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
+use rustix::net::sockopt::socket_peercred;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use xen::DomId;
 use xen::linux::{Devices, DomainState, RingFiles};
@@ -39,6 +41,12 @@ const CONNECTION: u64 = 16;
 
 fn token(id: ConnectionId) -> u64 {
     CONNECTION + u64::from(id.number())
+}
+
+/// Whose event it is; none where it is not a connection's.
+fn connection(event: Event) -> Option<ConnectionId> {
+    let number = event.data.u64().checked_sub(CONNECTION)?;
+    u32::try_from(number).ok().map(ConnectionId::from_number)
 }
 
 /// Serves until a signal ends it.
@@ -204,23 +212,14 @@ impl Daemon {
     fn serve(&mut self) -> Result<(), Error> {
         let mut events: Vec<Event> = Vec::with_capacity(EVENTS);
         loop {
-            let timeout = self.timeout();
-            self.affinity.before_wait();
-            match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut events), timeout.as_ref()) {
-                Ok(_) | Err(rustix::io::Errno::INTR) => {}
-                Err(error) => return Err(Error::system("epoll_wait")(error)),
-            }
+            self.wait(&mut events)?;
             let told = std::mem::take(&mut events);
             for event in &told {
                 match event.data.u64() {
                     SIGNALS => return Ok(()),
                     SOCKET => self.accept()?,
                     RINGS => self.take_events()?,
-                    connection => {
-                        if let Ok(number) = u32::try_from(connection.saturating_sub(CONNECTION)) {
-                            self.ready.insert(ConnectionId::from_number(number));
-                        }
-                    }
+                    _ => self.ready.extend(connection(*event)),
                 }
             }
             events = told;
@@ -237,17 +236,33 @@ impl Daemon {
         }
     }
 
+    /// Waits until somebody has something.
+    fn wait(&mut self, events: &mut Vec<Event>) -> Result<(), Error> {
+        let before = Instant::now();
+        let timeout = self.timeout().and_then(|timeout| Timespec::try_from(timeout).ok());
+        match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(events), timeout.as_ref()) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(Error::system("epoll_wait")(error)),
+        }
+        match events.as_slice() {
+            [event] if self.ready.is_empty() && event.data.u64() >= CONNECTION => {
+                if let Some(id) = connection(*event) {
+                    self.affinity.note(id, before.elapsed());
+                }
+            }
+            _ => self.affinity.let_go(),
+        }
+        Ok(())
+    }
+
     /// How long to wait: not at all where somebody is not done.
-    fn timeout(&self) -> Option<Timespec> {
-        let nanoseconds = if self.ready.is_empty() {
-            self.server.wake_at()?.saturating_sub(self.host.now())
-        } else {
-            0
-        };
-        Some(Timespec {
-            tv_sec: i64::try_from(nanoseconds / 1_000_000_000).unwrap_or(i64::MAX),
-            tv_nsec: i64::try_from(nanoseconds % 1_000_000_000).unwrap_or_default(),
-        })
+    fn timeout(&self) -> Option<Duration> {
+        if !self.ready.is_empty() {
+            return Some(Duration::ZERO);
+        }
+        let wake = self.server.wake_at();
+        let wake = wake.map(|at| Duration::from_nanos(at.saturating_sub(self.host.now())));
+        wake.into_iter().chain(self.affinity.patience()).min()
     }
 
     fn accept(&mut self) -> Result<(), Error> {
@@ -263,7 +278,12 @@ impl Daemon {
                 }
             };
             match self.server.connect(Peer::Socket) {
-                Ok(id) => self.clients.add(&self.epoll, token(id), id, stream)?,
+                Ok(id) => {
+                    if let Ok(peer) = socket_peercred(&stream) {
+                        self.affinity.add(id, peer.pid);
+                    }
+                    self.clients.add(&self.epoll, token(id), id, stream)?;
+                }
                 Err(error) => log::error!("a client is not served: {error}"),
             }
         }
@@ -271,6 +291,7 @@ impl Daemon {
 
     fn close(&mut self, id: ConnectionId) -> Result<(), Error> {
         self.clients.remove(id);
+        self.affinity.remove(id);
         self.server.disconnect(id, &mut self.host);
         if self.full {
             epoll::add(&self.epoll, &self.socket, EventData::new_u64(SOCKET), EventFlags::IN)
