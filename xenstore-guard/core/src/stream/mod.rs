@@ -6,6 +6,7 @@
 //! - [`write()`], [`read()`]: a [`State`](crate::State), whole.
 
 mod body;
+mod build;
 mod check;
 mod error;
 pub mod extra;

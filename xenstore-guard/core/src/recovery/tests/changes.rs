@@ -159,7 +159,7 @@ impl World {
 
     /// Something happens that nobody asked for.
     fn accident(&mut self) -> String {
-        let domid = 1 + self.random.below(3) as u16;
+        let domid = 1 + self.random.domid(3);
         let id = self.connection(domid);
         let what = self.random.below(4);
         let ((), problem) = perform(
@@ -209,11 +209,7 @@ fn changes_replayed_give_the_state_of_the_server() {
                 0 => world.accident(),
                 1 if world.random.below(4) == 0 => world.long_transaction(),
                 number => {
-                    let domid = if number < 7 {
-                        0
-                    } else {
-                        1 + world.random.below(2) as u16
-                    };
+                    let domid = if number < 7 { 0 } else { 1 + world.random.domid(2) };
                     world.request(domid)
                 }
             };

@@ -30,6 +30,18 @@ impl Random {
     }
 }
 
+impl Random {
+    /// One below `limit`.
+    pub(super) fn domid(&mut self, limit: u16) -> u16 {
+        u16::try_from(self.below(limit.into())).unwrap_or_default()
+    }
+
+    /// One below `limit`.
+    pub(super) fn writes(&mut self, limit: u32) -> u64 {
+        self.below(limit as usize) as u64
+    }
+}
+
 /// A request, and what it does to what the client knows.
 #[derive(Debug, Clone)]
 enum Request {
@@ -50,6 +62,9 @@ enum Request {
     End(u32, bool),
 }
 
+/// An open transaction: what was written in it, and whether there was another store since.
+type Open = (Vec<(String, Vec<u8>)>, bool);
+
 /// A client.
 #[derive(Debug)]
 pub(super) struct Client {
@@ -66,7 +81,7 @@ pub(super) struct Client {
     pub(super) watches: BTreeSet<(String, String)>,
     introduced: BTreeSet<u16>,
     /// Open transactions: what was written in them, and whether the store crashed meanwhile.
-    transactions: BTreeMap<u32, (Vec<(String, Vec<u8>)>, bool)>,
+    transactions: BTreeMap<u32, Open>,
     /// Watches that must fire, since the store crashed.
     pub(super) to_fire: BTreeSet<(String, String)>,
     pub(super) answers: usize,
@@ -218,7 +233,7 @@ impl Client {
             }
             14 => self.plain(Operation::Write, b"/shared\0news"),
             15 if self.domid == 0 => {
-                let domid = 90 + self.random.below(2) as u16;
+                let domid = 90 + self.random.domid(2);
                 let text = format!("{domid}\0");
                 if self.random.below(2) == 0 {
                     self.ask(Operation::Release, 0, &[text.as_bytes()], Request::Release(domid));
@@ -234,7 +249,7 @@ impl Client {
             15..18 if self.transactions.len() + self.begins() < 3 => {
                 self.ask(Operation::TransactionStart, 0, &[b"\0"], Request::Begin(false));
             }
-            _ => self.act_in_transaction(name, value),
+            _ => self.act_in_transaction(&name, &value),
         }
     }
 
@@ -245,7 +260,7 @@ impl Client {
             .count()
     }
 
-    fn act_in_transaction(&mut self, name: String, value: Vec<u8>) {
+    fn act_in_transaction(&mut self, name: &str, value: &[u8]) {
         let ending = |id| {
             let mut asked = self.asked.iter();
             asked.any(|(_, request)| matches!(request, Request::End(other, _) if *other == id))
@@ -254,8 +269,8 @@ impl Client {
             return;
         };
         if self.random.below(2) == 0 {
-            let request = Request::WriteIn(id, name.clone(), value.clone());
-            self.ask(Operation::Write, id, &[name.as_bytes(), b"\0", &value], request);
+            let request = Request::WriteIn(id, name.to_string(), value.to_vec());
+            self.ask(Operation::Write, id, &[name.as_bytes(), b"\0", value], request);
         } else {
             let commit = self.random.below(4) > 0;
             let payload: &[u8] = if commit { b"T\0" } else { b"F\0" };

@@ -332,7 +332,7 @@ fn a_planned_update_loses_nothing_and_a_crash_after_it_neither() {
             let steps = 50 + world.random.below(50);
             world.run(steps);
             world.update();
-            let writes = world.random.below(60) as u64;
+            let writes = world.random.writes(60);
             let life = Life::of(writes);
             world.life.clone_from(&life);
             world.recovery.memory.life = life;

@@ -12,6 +12,11 @@ use crate::recovery::Ring;
 
 const SIZE: u32 = 1024;
 
+/// An index so many bytes on.
+fn ahead(index: u32, bytes: usize) -> u32 {
+    index.wrapping_add(u32::try_from(bytes).unwrap())
+}
+
 /// One direction.
 #[derive(Debug, Clone)]
 struct Direction {
@@ -39,7 +44,7 @@ impl Direction {
         let there = (self.used() as usize).saturating_sub(skip);
         let count = there.min(buffer.len());
         for (index, byte) in buffer.iter_mut().take(count).enumerate() {
-            let at = self.consumer.wrapping_add((skip + index) as u32) % SIZE;
+            let at = ahead(self.consumer, skip + index) % SIZE;
             *byte = self.bytes[at as usize];
         }
         count
@@ -51,13 +56,13 @@ impl Direction {
         for (skip, part) in [(0, first), (first.len(), second)] {
             if may_write() {
                 for (index, &byte) in part.iter().enumerate() {
-                    let at = self.producer.wrapping_add((skip + index) as u32) % SIZE;
+                    let at = ahead(self.producer, skip + index) % SIZE;
                     self.bytes[at as usize] = byte;
                 }
             }
         }
         if may_write() {
-            self.producer = self.producer.wrapping_add(count as u32);
+            self.producer = ahead(self.producer, count);
         }
         count
     }
@@ -110,7 +115,7 @@ impl Page {
         let mut bytes = vec![0; most];
         let count = replies.peek(0, &mut bytes);
         bytes.truncate(count);
-        replies.consumer = replies.consumer.wrapping_add(count as u32);
+        replies.consumer = ahead(replies.consumer, count);
         bytes
     }
 }
@@ -124,7 +129,7 @@ impl Ring for Page {
         let mut requests = self.requests.borrow_mut();
         if self.life.write() {
             assert!(count <= requests.used() as usize);
-            requests.consumer = requests.consumer.wrapping_add(count as u32);
+            requests.consumer = ahead(requests.consumer, count);
         }
         Ok(())
     }
