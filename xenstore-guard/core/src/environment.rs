@@ -26,7 +26,7 @@ pub trait Environment {
     /// Takes a durable change, in order, before the client is answered.
     fn journal(&mut self, change: &Change<'_>);
 
-    /// Whether changes are to be told to [`Environment::journal`] at all.
+    /// Whether anybody keeps what [`Environment::journal`] tells. Where not, it is not told of most changes.
     fn keeps_journal(&self) -> bool {
         true
     }

@@ -633,3 +633,20 @@ fn each_change_is_journalled_before_its_answer() {
         ]
     );
 }
+
+#[test]
+fn a_transaction_that_names_a_domain_fails_when_another_has_its_number() {
+    let mut store = Store::default();
+    let socket = store.socket;
+    store.introduce(7);
+    store.make(socket, "/a").unwrap();
+    let transaction = store.begin(socket);
+    store
+        .within(socket, transaction, Operation::SetPermissions, "/a\0n0\0r7\0")
+        .unwrap();
+    // Nothing of the tree changes.
+    store.release(7).unwrap();
+    let other = store.introduce(7);
+    assert_eq!(store.commit(socket, transaction), Err(StoreError::Again));
+    assert_eq!(store.read(other, "/a"), ACCESS);
+}

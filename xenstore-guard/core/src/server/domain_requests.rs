@@ -92,6 +92,8 @@ impl Server {
         }
         let effects = self.purge(who);
         self.domains.forget(who);
+        // What was said of it before is older than whatever gets its number.
+        self.base.generation += 1;
         self.policy.forget(who);
         self.base.version += 1;
         self.journal_each(&effects, env);

@@ -1,10 +1,12 @@
 //! The server: clients' bytes in, clients' bytes out.
 
+mod connecting;
 mod control;
 mod domain_requests;
 mod events;
 mod explain;
 mod journal;
+mod refusals;
 mod requests;
 mod snapshot;
 mod transactions;
@@ -12,26 +14,22 @@ mod transactions;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use log::warn;
 use xen::DomId;
+use xen::store::Operation;
 use xen::store::wire::Header;
-use xen::store::{Operation, StoreError};
 
-use crate::connection::{Connections, Input};
+use crate::Environment;
+use crate::connection::Connections;
 use crate::domains::{Charges, Domains};
 use crate::effects::Effects;
 use crate::guard::Guard;
-use crate::operations::Refusal;
 use crate::permissions::{self, Actor};
 use crate::policy::Policy;
 use crate::quota::{Quota, Quotas};
-use crate::report::Topic;
-use crate::request::{first_string, printable};
 use crate::state::{ConnectionId, Peer, PermissionState};
 use crate::transaction::{Base, RETAINED};
 use crate::tree::Tree;
 use crate::watch::{WatchId, Watches};
-use crate::{Change, Environment};
 
 pub use snapshot::RestoreError;
 
@@ -135,89 +133,6 @@ impl Server {
             let (domain, _) = self.domains.know(owner, self.base.generation);
             domain.usage.nodes += 1;
             domain.usage.node_bytes += node.charge();
-        }
-    }
-
-    /// A socket was accepted, or there is a domain that nobody introduces: the one that introduces the others.
-    ///
-    /// # Errors
-    /// `EISCONN` where the domain has a connection; `ENOSPC` where there are 65536 connections.
-    pub fn connect(&mut self, peer: Peer) -> Result<ConnectionId, StoreError> {
-        if let Peer::Domain { domid, .. } = peer
-            && self.connection_of(domid).is_some()
-        {
-            return Err(StoreError::IsConnected);
-        }
-        let id = self.add_connection(peer)?;
-        self.deferred.push(Deferred::Connect(id, peer));
-        Ok(id)
-    }
-
-    fn add_connection(&mut self, peer: Peer) -> Result<ConnectionId, StoreError> {
-        let id = self.connections.add(peer).ok_or(StoreError::NoSpace)?;
-        if let Peer::Domain { domid, .. } = peer {
-            let (domain, _) = self.domains.know(domid, self.base.generation);
-            domain.connection = Some(id);
-        }
-        Ok(id)
-    }
-
-    /// A socket was closed. A domain's connection ends with RELEASE instead.
-    pub fn disconnect(&mut self, id: ConnectionId, env: &mut dyn Environment) {
-        self.catch_up(env);
-        if self.close(id) {
-            env.journal(&Change::Disconnect { connection: id });
-        }
-    }
-
-    /// Ends a connection; true where there was one.
-    fn close(&mut self, id: ConnectionId) -> bool {
-        self.clear_connection(id);
-        let Some(connection) = self.connections.remove(id) else {
-            return false;
-        };
-        if let Peer::Domain { domid, .. } = connection.peer
-            && let Some(domain) = self.domains.get_mut(domid)
-        {
-            domain.connection = None;
-        }
-        true
-    }
-
-    /// Takes watches, transactions, requests and answers from a connection.
-    fn clear_connection(&mut self, id: ConnectionId) {
-        self.clear_watches_and_transactions(id);
-        let Some(connection) = self.connections.get_mut(id) else {
-            return;
-        };
-        connection.input = Input::default();
-        connection.resets = connection.resets.wrapping_add(1);
-        connection.output.clear();
-        let domid = connection.domid();
-        if let (Peer::Domain { .. }, Some(domain)) = (connection.peer, self.domains.get_mut(domid)) {
-            domain.usage.output_bytes = 0;
-        }
-    }
-
-    fn clear_watches_and_transactions(&mut self, id: ConnectionId) {
-        let Some(connection) = self.connections.get_mut(id) else {
-            return;
-        };
-        let watches = core::mem::take(&mut connection.watches);
-        let transactions = core::mem::take(&mut connection.transactions);
-        let domid = connection.domid();
-        self.guard.end(id, None);
-        let mut watch_bytes = 0;
-        let count = watches.len();
-        for watch in watches {
-            watch_bytes += self.watches.remove(watch).map_or(0, |watch| watch.charge());
-        }
-        if let Some(domain) = self.domains.get_mut(domid) {
-            let usage = &mut domain.usage;
-            usage.watches = usage.watches.saturating_sub(count);
-            usage.watch_bytes = usage.watch_bytes.saturating_sub(watch_bytes);
-            let bytes = transactions.values().map(|transaction| transaction.bytes).sum();
-            usage.transaction_bytes = usage.transaction_bytes.saturating_sub(bytes);
         }
     }
 
@@ -411,29 +326,6 @@ impl Server {
         self.guard.advance(now);
     }
 
-    /// A domain's ring cannot be used (bad indices), or its messages broke the protocol. It is ignored until RELEASE or a
-    /// reconnection; the domain stays known, so that others learn of its end (XSA-325).
-    pub fn ring_failed(&mut self, id: ConnectionId) {
-        self.clear_connection(id);
-        if let Some(connection) = self.connections.get_mut(id)
-            && !connection.ignored
-        {
-            connection.ignored = true;
-            self.deferred.push(Deferred::Ignore(id));
-        }
-    }
-
-    /// A client asked for a fresh start of its ring (`XENSTORE_RECONNECT` in docs/misc/xenstore-ring.txt): watches, transactions,
-    /// requests and answers are gone, and it is served again where it was ignored.
-    pub fn reset(&mut self, id: ConnectionId, env: &mut dyn Environment) {
-        self.catch_up(env);
-        self.clear_connection(id);
-        if let Some(connection) = self.connections.get_mut(id) {
-            connection.ignored = false;
-            env.journal(&Change::Reset { connection: id });
-        }
-    }
-
     /// Features that a domain's ring is to offer (`server_features` of the ring page).
     #[must_use]
     pub fn features(&self, domid: DomId) -> u32 {
@@ -459,53 +351,6 @@ impl Server {
             }
         }
     }
-
-    /// Logs a refusal that whoever runs the system should know of.
-    fn report(&mut self, id: ConnectionId, header: Header, payload: &[u8], refusal: Refusal, env: &dyn Environment) {
-        let Some(connection) = self.connections.get(id) else {
-            return;
-        };
-        let domid = connection.domid();
-        match refusal {
-            Refusal::Plain(_) => {}
-            Refusal::Quota {
-                domid,
-                quota,
-                used,
-                limit,
-            } => self.report_quota(domid, quota, used, limit, env),
-            Refusal::Denied(rule) => {
-                if let Some(domain) = self.domains.get_mut(domid)
-                    && let Some(left_out) = domain
-                        .reports
-                        .get_or_insert_default()
-                        .may_tell(Topic::Denial, env.now())
-                {
-                    let name = self.policy.name_of(domid).unwrap_or("-");
-                    let operation = Operation::from_number(header.operation).map_or("-", Operation::name);
-                    let path = printable(first_string(payload).map_or(&[], |(path, _)| path));
-                    warn!(
-                        "denied domain {domid} ({name}): {operation} {path}: rule {rule}{}",
-                        LeftOut(left_out)
-                    );
-                }
-            }
-        }
-    }
-
-    /// Logs that a domain has used up a quota.
-    fn report_quota(&mut self, domid: DomId, quota: Quota, used: usize, limit: usize, env: &dyn Environment) {
-        if let Some(domain) = self.domains.get_mut(domid)
-            && let Some(left_out) = domain.reports.get_or_insert_default().may_tell(Topic::Quota, env.now())
-        {
-            let name = self.policy.name_of(domid).unwrap_or("-");
-            let quota = quota.name();
-            warn!(
-                "domain {domid} ({name}): quota {quota}: {used} where {limit} are allowed{}",
-                LeftOut(left_out)
-            );
-        }
-    }
 }
 
 /// Who a domain is when it acts.
@@ -514,17 +359,5 @@ fn actor_of(domid: DomId, domains: &Domains) -> Actor {
         domid,
         target: domains.get(domid).and_then(|domain| domain.target),
         privileged: domid == DomId::INITIAL,
-    }
-}
-
-/// How many lines did not come before this one.
-struct LeftOut(u32);
-
-impl core::fmt::Display for LeftOut {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        match self.0 {
-            0 => Ok(()),
-            count => write!(f, " ({count} such lines left out)"),
-        }
     }
 }

@@ -109,7 +109,7 @@ impl Tree {
     /// Gives a node that is there another value.
     pub(crate) fn set_value(&mut self, path: Path<'_>, value: &[u8], stamp: Stamp, copied: &mut usize) {
         if let Some(node) = self.edit(path, copied) {
-            node.set_value(value);
+            node.set_value(value, copied);
             node.set_stamp(stamp);
         }
     }

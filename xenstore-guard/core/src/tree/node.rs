@@ -89,7 +89,9 @@ impl Node {
         self.text.split().1
     }
 
-    pub(super) fn set_value(&mut self, value: &[u8]) {
+    /// `copied` counts the bytes that other trees keep of the old value.
+    pub(super) fn set_value(&mut self, value: &[u8], copied: &mut usize) {
+        *copied += self.text.shared_bytes();
         self.text.set_value(value);
     }
 
@@ -197,6 +199,14 @@ impl Text {
         bytes.split_at_checked(name).unwrap_or((bytes, &[]))
     }
 
+    /// Bytes that lie beside the node and that another copy of it has, too.
+    fn shared_bytes(&self) -> usize {
+        match self {
+            Self::Shared { bytes, .. } if Rc::strong_count(bytes) > 1 => bytes.len(),
+            _ => 0,
+        }
+    }
+
     /// [`Name::key`] of the name.
     fn key(&self) -> u64 {
         match self {
@@ -252,7 +262,7 @@ mod tests {
             &other,
             b"short",
         ] {
-            node.set_value(value);
+            node.set_value(value, &mut 0);
             assert_eq!(node.value(), value);
             assert_eq!(node.name(), "name");
         }
@@ -267,7 +277,9 @@ mod tests {
             Stamp::default(),
         );
         let copy = node.clone();
-        node.set_value(&[2; 30]);
+        let mut copied = 0;
+        node.set_value(&[2; 30], &mut copied);
+        assert!(copied > 30);
         assert_eq!(copy.value(), [1; 30]);
         assert_eq!(node.value(), [2; 30]);
     }
