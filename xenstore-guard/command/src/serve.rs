@@ -15,6 +15,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use xen::DomId;
 use xen::linux::{Devices, DomainState, RingFiles};
 use xen::store::ring::RingError;
+use xen::store::{Header, Operation, wire};
 use xenstore_guard_core::{Config, ConnectionId, Environment as _, Peer, ProtocolError, Server};
 
 use crate::arguments::{Assignment, ServeArguments};
@@ -121,12 +122,14 @@ impl Daemon {
         arguments: &ServeArguments,
     ) -> Result<Self, Error> {
         allow_many_files();
-        let restored = match &arguments.state {
-            Some(path) => state_file::load(path, config.clone(), &mut host)?,
-            None => None,
+        let state = arguments.state.as_deref().map(state_file::take).transpose()?.flatten();
+        let served: Vec<_> = state.iter().flat_map(|state| state.connections.clone()).collect();
+        let fresh = state.is_none();
+        let server = match state {
+            Some(state) => Server::restore(config, state, &mut host)
+                .map_err(|error| Error::Server(format!("the state is not taken over: {error}")))?,
+            None => Server::new(config),
         };
-        let fresh = restored.is_none();
-        let server = restored.unwrap_or_else(|| Server::new(config));
         let epoll = epoll::create(CreateFlags::CLOEXEC).map_err(Error::system("epoll_create1"))?;
         let watch = |file, token| {
             epoll::add(&epoll, file, EventData::new_u64(token), EventFlags::IN).map_err(Error::system("epoll_ctl"))
@@ -150,6 +153,9 @@ impl Daemon {
         };
         if fresh {
             daemon.take_own_ring()?;
+        }
+        for connection in served {
+            daemon.take_ring_over(connection.peer);
         }
         for assignment in &arguments.assign {
             daemon.assign(assignment)?;
@@ -176,14 +182,43 @@ impl Daemon {
         Ok(())
     }
 
+    /// Serves a ring where the daemon before this one left off. A domain that is gone since then is forgotten.
+    fn take_ring_over(&mut self, peer: Peer) {
+        let (Peer::Domain { domid, port, .. }, Some(rings)) = (peer, &mut self.host.rings) else {
+            return;
+        };
+        let mapped = if domid == DomId::INITIAL {
+            rings.take_own().map(drop).map_err(|error| error.to_string())
+        } else {
+            rings.map(domid, port).map_err(|error| error.to_string())
+        };
+        if let Err(error) = mapped {
+            log::warn!("domain {domid}: not taken over: {error}");
+            self.release(domid);
+        }
+    }
+
+    /// Has the core forget a domain.
+    fn release(&mut self, domid: DomId) {
+        let answer = self.request(Operation::Release, format!("{domid}\0").as_bytes());
+        match answer {
+            Ok((header, _)) if header.operation == Operation::Release as u32 => log::info!("domain {domid} is gone"),
+            Ok((_, error)) => {
+                let error = String::from_utf8_lossy(&error);
+                log::error!("domain {domid} is gone, but not released: {}", error.trim_end_matches('\0'));
+            }
+            Err(error) => log::error!("domain {domid} is gone, but not released: {error}"),
+        }
+    }
+
     /// Tells the core a domain's name in the manifest, as a builder does.
     fn assign(&mut self, assignment: &Assignment) -> Result<(), Error> {
         let failed = |what: String| Error::Server(format!("--assign {}={}: {what}", assignment.domid, assignment.name));
         let words = ["assign", &assignment.domid.to_string(), &assignment.name].join("\0") + "\0";
         let (header, payload) = self
-            .request(xen::store::Operation::Control, words.as_bytes())
+            .request(Operation::Control, words.as_bytes())
             .map_err(failed)?;
-        if header.operation == xen::store::Operation::Control as u32 {
+        if header.operation == Operation::Control as u32 {
             return Ok(());
         }
         Err(failed(String::from_utf8_lossy(&payload).trim_end_matches('\0').to_owned()))
@@ -192,18 +227,18 @@ impl Daemon {
     /// Has the core do one request of its host.
     fn request(
         &mut self,
-        operation: xen::store::Operation,
+        operation: Operation,
         payload: &[u8],
-    ) -> Result<(xen::store::Header, Vec<u8>), String> {
+    ) -> Result<(Header, Vec<u8>), String> {
         let id = self.server.connect(Peer::Socket).map_err(|error| error.to_string())?;
-        let message = xen::store::wire::message(operation, 1, 0, &[payload]);
+        let message = wire::message(operation, 1, 0, &[payload]);
         let answer = self.server.receive(id, &message).map_err(|error| error.to_string()).and_then(|()| {
             self.server.process(id, &mut self.host);
             let answer = self.server.output(id);
             let (header, rest) = answer
-                .split_first_chunk::<{ xen::store::wire::HEADER_BYTES }>()
+                .split_first_chunk::<{ wire::HEADER_BYTES }>()
                 .ok_or("no answer")?;
-            Ok((xen::store::Header::decode(header), rest.to_vec()))
+            Ok((Header::decode(header), rest.to_vec()))
         });
         self.server.disconnect(id, &mut self.host);
         answer
@@ -334,13 +369,7 @@ impl Daemon {
             match state {
                 DomainState::Alive => {}
                 DomainState::Shutdown => self.server.domain_died(domid, &mut self.host),
-                DomainState::Gone => {
-                    let subject = format!("{domid}\0");
-                    match self.request(xen::store::Operation::Release, subject.as_bytes()) {
-                        Ok(_) => log::info!("domain {domid} is gone"),
-                        Err(error) => log::error!("domain {domid} is gone, but not released: {error}"),
-                    }
-                }
+                DomainState::Gone => self.release(domid),
             }
         }
     }
@@ -354,7 +383,6 @@ impl Daemon {
             };
             if let Some(ring) = rings.ring(domid) {
                 ring.set_features(self.server.features(domid));
-                ring.set_connected();
             }
             rings.notify(domid);
             rings.connect(domid, id);
