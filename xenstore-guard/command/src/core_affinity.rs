@@ -4,8 +4,9 @@
 //! each message wakes a core that just went idle; on one core it is a switch from one process to the other, which is several
 //! times quicker (README.md has figures). The scheduler of Linux prefers idle cores, so the daemon follows its client:
 //! - after [`ENGAGE`] requests of one client with nobody between, it asks /proc on which core the client is, and pins itself there;
-//! - it asks again when a request took long to come ([`SLOW`]): the client may have been moved;
-//! - it lets go when anybody else has something to be done, when nothing comes for [`PATIENCE`], and when it does not help.
+//! - it asks again when a request took long to come ([`SLOW`]): the client may have been moved to an idle core;
+//! - it lets go when anybody else has something to be done, when nothing comes for [`PATIENCE`], and when the client is moved
+//!   again and again ([`TOO_MANY`]).
 //!
 //! Nobody but the daemon's own thread is ever pinned.
 
@@ -20,13 +21,13 @@ use xenstore_guard_core::ConnectionId;
 
 /// Requests of one client in a row, after which it is followed.
 const ENGAGE: u32 = 16;
-/// From an answer to the next request: a client on the same core needs less.
-const SLOW: Duration = Duration::from_micros(20);
+/// From an answer to the next request: a client on the same core needs less, unless it does something in between.
+const SLOW: Duration = Duration::from_micros(10);
 /// How long a client that is followed may think.
 pub(crate) const PATIENCE: Duration = Duration::from_millis(2);
 /// After so many requests it is judged whether following helps.
 const JUDGE: u32 = 64;
-/// So many slow ones of them are too many.
+/// So many moves within them are too many.
 const TOO_MANY: u32 = 48;
 /// Judgements that a client for which it did not help is left alone.
 const REST: u32 = 256;
@@ -44,7 +45,8 @@ pub(crate) struct CoreAffinity {
     /// Who sent the last requests, and how many.
     last: Option<ConnectionId>,
     row: u32,
-    slow: u32,
+    /// How often the client was found on another core among them.
+    moves: u32,
     /// Requests until a client for which it did not help is looked at again.
     rest: u32,
     followed: Option<Followed>,
@@ -65,7 +67,7 @@ impl CoreAffinity {
             processes: BTreeMap::new(),
             last: None,
             row: 0,
-            slow: 0,
+            moves: 0,
             rest: 0,
             followed: None,
         }
@@ -101,21 +103,22 @@ impl CoreAffinity {
             return;
         }
         self.row += 1;
-        let slow = waited > SLOW;
-        self.slow += u32::from(slow);
         if self.followed.is_none() {
             if self.row >= ENGAGE {
                 self.engage(id);
             }
-        } else if self.row >= JUDGE {
-            if self.slow > TOO_MANY {
+            return;
+        }
+        if waited > SLOW {
+            self.follow();
+        }
+        if self.row >= JUDGE {
+            if self.moves > TOO_MANY {
                 self.let_go();
                 self.last = Some(id);
                 self.rest = JUDGE * REST;
             }
-            (self.row, self.slow) = (0, 0);
-        } else if slow {
-            self.follow();
+            (self.row, self.moves) = (0, 0);
         }
     }
 
@@ -128,11 +131,11 @@ impl CoreAffinity {
             log::warn!("this process stays on one core: {error}");
         }
         self.last = None;
-        (self.row, self.slow) = (0, 0);
+        (self.row, self.moves) = (0, 0);
     }
 
     fn engage(&mut self, id: ConnectionId) {
-        (self.row, self.slow) = (0, 0);
+        (self.row, self.moves) = (0, 0);
         let Some(process) = self.processes.get(&id).filter(|_| self.all.is_some()) else {
             return;
         };
@@ -165,6 +168,7 @@ impl CoreAffinity {
         }
         if allowed && sched_setaffinity(None, &only).is_ok() {
             followed.core = core;
+            self.moves += 1;
         } else {
             self.let_go();
         }
@@ -219,15 +223,28 @@ mod tests {
     }
 
     #[test]
-    fn who_is_slow_wherever_the_daemon_is_is_left_alone() {
+    fn who_is_moved_again_and_again_is_left_alone() {
         let (mut affinity, id) = following();
         let before = sched_getaffinity(None).unwrap();
         for _ in 0..ENGAGE + JUDGE {
+            // As if it were somewhere else each time.
+            if let Some(followed) = &mut affinity.followed {
+                followed.core = usize::MAX;
+            }
             affinity.note(id, SLOW * 2);
         }
         for _ in 0..JUDGE {
             affinity.note(id, SLOW * 2);
             assert_eq!(sched_getaffinity(None).unwrap(), before);
         }
+    }
+
+    #[test]
+    fn who_thinks_between_its_requests_is_followed_on() {
+        let (mut affinity, id) = following();
+        for _ in 0..ENGAGE + 10 * JUDGE {
+            affinity.note(id, SLOW * 20);
+        }
+        assert_eq!(affinity.patience().is_some(), affinity.all.is_some());
     }
 }
