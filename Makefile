@@ -52,7 +52,10 @@ deny: $(DENY)
 
 unit:
 	@echo "== unit tests"
-	@$(CARGO) test --workspace --exclude scenarios --exclude domb-image --exclude bare-guest --exclude stubdom
+	@$(CARGO) test --workspace --exclude scenarios --exclude domb-image --exclude bare-guest \
+		--exclude stubdom --exclude xenstore-guard-image --exclude store-peers
+	@echo "== the store's daemon, by the advisories that broke others"
+	@$(CARGO) test -p store-peers --lib --test advisories
 
 fuzz-replay:
 	@echo "== fuzz targets: seeds and a short run each"

@@ -20,3 +20,4 @@ pub mod operator;
 pub mod pv;
 pub mod pvh;
 pub mod restart;
+pub mod store;

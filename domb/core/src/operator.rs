@@ -16,12 +16,20 @@ pub enum Request {
     Create(Pattern),
     /// End domains at once.
     Destroy(Pattern),
+    /// End domains at once, as if they had crashed.
+    Crash(Pattern),
     /// Stop domains for the time being.
     Pause(Pattern),
     /// Let them go on.
     Unpause(Pattern),
+    /// Ask guests, through the store, to switch themselves off.
+    Shutdown(Pattern),
+    /// Ask guests, through the store, to restart.
+    Restart(Pattern),
     /// List all domains.
     List,
+    /// Say where the store runs and what it says of itself.
+    Store,
     /// Say how much memory is free.
     Memory,
     /// Print the event log.
@@ -35,8 +43,8 @@ pub enum Request {
 }
 
 /// What [`Request::Help`] answers.
-pub const HELP: &str = "create NAME | destroy NAME | pause NAME | unpause NAME | list | memory | eventlog | reboot | \
-                        halt | help; a NAME may end in *";
+pub const HELP: &str = "create NAME | destroy NAME | crash NAME | pause NAME | unpause NAME | shutdown NAME | restart NAME | list | \
+                        store | memory | eventlog | reboot | halt | help; a NAME may end in *";
 
 /// A domain's name, or the beginning of several.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,9 +110,13 @@ pub fn parse(line: &str) -> Result<Request, RequestError> {
     match first {
         "create" => named(Request::Create),
         "destroy" => named(Request::Destroy),
+        "crash" => named(Request::Crash),
         "pause" => named(Request::Pause),
         "unpause" => named(Request::Unpause),
+        "shutdown" => named(Request::Shutdown),
+        "restart" => named(Request::Restart),
         "list" => plain(Request::List),
+        "store" => plain(Request::Store),
         "memory" => plain(Request::Memory),
         "eventlog" => plain(Request::EventLog),
         "reboot" => plain(Request::Reboot),
@@ -175,6 +187,12 @@ mod tests {
     fn requests_are_read_and_wrong_ones_say_why() {
         assert_eq!(parse("create web"), Ok(Request::Create(Pattern("web".into()))));
         assert_eq!(parse("  list "), Ok(Request::List));
+        assert_eq!(parse("shutdown web"), Ok(Request::Shutdown(Pattern("web".into()))));
+        assert_eq!(parse("restart web"), Ok(Request::Restart(Pattern("web".into()))));
+        assert_eq!(parse("crash web"), Ok(Request::Crash(Pattern("web".into()))));
+        assert_eq!(parse("store"), Ok(Request::Store));
+        assert!(matches!(parse("shutdown"), Err(RequestError::Arguments { .. })));
+        assert!(matches!(parse("store web"), Err(RequestError::Arguments { .. })));
         assert!(matches!(parse("create"), Err(RequestError::Arguments { .. })));
         assert!(matches!(parse("list web"), Err(RequestError::Arguments { .. })));
         assert!(matches!(parse("create a b"), Err(RequestError::Arguments { .. })));

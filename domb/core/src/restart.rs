@@ -5,10 +5,13 @@
 //! - an orderly end (reboot, poweroff) is followed at once, and with growing pauses where it repeats within the minute;
 //! - a crash, or a rebuild that fails, is followed after pauses of 1, 2, 4 … 60 seconds, and after eight within
 //!   their minutes the domain stays down.
+//!
+//! The store is needed by all others, so it is different: where its policy says destroy, it is restarted; after a crash at
+//! once, and with pauses only where it crashes again; and it never stays down.
 
 use core::fmt;
 
-use manifest::{Action, Domain};
+use manifest::{Action, Domain, Role};
 
 /// Nanoseconds in a second.
 const SECOND: u64 = 1_000_000_000;
@@ -91,6 +94,8 @@ pub struct Supervisor {
     on_poweroff: Action,
     on_reboot: Action,
     on_crash: Action,
+    /// All others need it.
+    is_store: bool,
     /// When it last started, nanoseconds of the caller's clock.
     started_ns: u64,
     /// Ends in a row, each within the minute.
@@ -103,10 +108,16 @@ impl Supervisor {
     /// The supervisor of a domain that has never run.
     #[must_use]
     pub fn new(domain: &Domain) -> Self {
+        let is_store = domain.has(Role::Store);
+        let action = |action| match action {
+            Action::Destroy if is_store => Action::Restart,
+            other => other,
+        };
         Self {
-            on_poweroff: domain.on_poweroff,
-            on_reboot: domain.on_reboot,
-            on_crash: domain.on_crash,
+            on_poweroff: action(domain.on_poweroff),
+            on_reboot: action(domain.on_reboot),
+            on_crash: action(domain.on_crash),
+            is_store,
             started_ns: 0,
             ends: 0,
             crashes: 0,
@@ -149,6 +160,11 @@ impl Supervisor {
     fn crashed(&mut self) -> Decision {
         self.ends = self.ends.saturating_add(1);
         self.crashes = self.crashes.saturating_add(1);
+        if self.is_store {
+            return Decision::Restart {
+                after_ns: pause(self.ends.saturating_sub(1)),
+            };
+        }
         if self.crashes >= MOST_CRASHES {
             let crashes = self.crashes;
             // Whoever starts it again by hand gives it a new chance.
@@ -181,6 +197,7 @@ mod tests {
             on_poweroff,
             on_reboot,
             on_crash,
+            is_store: false,
             started_ns: 0,
             ends: 0,
             crashes: 0,
@@ -210,6 +227,21 @@ mod tests {
         assert_eq!(it.ended(End::Poweroff, 1), Decision::Destroy);
         assert_eq!(it.ended(End::Reboot, 1), Decision::Restart { after_ns: 0 });
         assert_eq!(it.ended(End::Crash, 1), Decision::Preserve);
+    }
+
+    #[test]
+    fn the_store_comes_back_at_once_and_always() {
+        let mut it = Supervisor {
+            is_store: true,
+            ..supervisor(Action::Restart, Action::Restart, Action::Restart)
+        };
+        let pauses: Vec<_> = (0..10).map(|_| it.ended(End::Crash, SECOND)).collect();
+        let expected = [0, 1, 2, 4, 8, 16, 32, 60, 60, 60].map(|seconds| Decision::Restart {
+            after_ns: seconds * SECOND,
+        });
+        assert_eq!(pauses, expected);
+        assert_eq!(it.rebuild_failed(), expected[9]);
+        assert_eq!(it.ended(End::Crash, STABLE_AFTER_NS), expected[0]);
     }
 
     #[test]

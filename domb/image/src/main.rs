@@ -9,6 +9,7 @@ extern crate alloc;
 
 mod consoles;
 mod operator;
+mod store_link;
 
 use alloc::rc::Rc;
 use core::cell::{Cell, RefCell};
@@ -23,20 +24,24 @@ use xen::event_channel::Port;
 use xen::version;
 
 use consoles::Relays;
+use store_link::Link;
 
 /// Memory beyond image and bundle: 32 MiB for heap, page tables and what is mapped of others.
 const MEMORY: usize = 32 << 20;
 
 stubdom::image!(main, memory: MEMORY);
 
-type TheHost = Rc<RefCell<Host<'static, BareMetal, Relays>>>;
+/// When the next restart that is waited for happens.
+type Armed = Rc<Cell<Option<u64>>>;
+type TheHost = Rc<RefCell<Host<'static, BareMetal, Relays, Link>>>;
 
 async fn main(domain: Domain) -> Exit {
     match start(&domain) {
-        Ok(host) => {
+        Ok((host, armed)) => {
             boot(&host).await;
+            arm(&host, &armed);
             if host.borrow().manifest().host.operator_console {
-                return operator::serve(&host).await;
+                return operator::serve(&host, &armed).await;
             }
             core::future::pending().await
         }
@@ -49,7 +54,7 @@ async fn main(domain: Domain) -> Exit {
 }
 
 /// Opens the bundle and makes ready to be told of domains that end.
-fn start(domain: &Domain) -> Result<TheHost, alloc::string::String> {
+fn start(domain: &Domain) -> Result<(TheHost, Armed), alloc::string::String> {
     use alloc::string::ToString;
     if !domain.initial {
         return Err("domb must be Xen's initial domain: boot it in the place of Dom0's kernel".into());
@@ -69,15 +74,24 @@ fn start(domain: &Domain) -> Result<TheHost, alloc::string::String> {
         image: &image::loaded(),
         command_line: &domain.command_line,
     };
-    let host = Host::new(hypervisor, Relays::default(), time::now, domain.ramdisk, &identity)
-        .map_err(|problem| problem.to_string())?;
+    let link = Link::new(hypervisor.toolstack());
+    let host = Host::new(
+        hypervisor,
+        Relays::default(),
+        link,
+        time::now,
+        domain.ramdisk,
+        &identity,
+    )
+    .map_err(|problem| problem.to_string())?;
     if domain.option("loglvl").is_none() {
         log::set_max_level(level(host.manifest().host.log_level));
     }
     let host = Rc::new(RefCell::new(host));
     let ends = Port::bind_virq(xen::VIRQ_DOM_EXC).map_err(|problem| problem.to_string())?;
-    executor::spawn(supervise(Rc::clone(&host), Events::listen(ends)));
-    Ok(host)
+    let armed = Armed::default();
+    executor::spawn(supervise(Rc::clone(&host), Rc::clone(&armed), Events::listen(ends)));
+    Ok((host, armed))
 }
 
 /// Starts what the manifest marks, one after the other; the consoles of those that run are served in between.
@@ -101,8 +115,7 @@ fn running(host: &TheHost, names: &[alloc::string::String]) -> usize {
 }
 
 /// Looks after domains that end, and starts those again whose time has come.
-async fn supervise(host: TheHost, ends: Events) {
-    let armed = Rc::new(Cell::new(None));
+async fn supervise(host: TheHost, armed: Armed, ends: Events) {
     loop {
         ends.next().await;
         host.borrow_mut().domain_exception();
@@ -111,7 +124,7 @@ async fn supervise(host: TheHost, ends: Events) {
 }
 
 /// Sees to it that the next restart that is due happens.
-fn arm(host: &TheHost, armed: &Rc<Cell<Option<u64>>>) {
+fn arm(host: &TheHost, armed: &Armed) {
     let Some(when) = host.borrow().next_due() else { return };
     if armed.get().is_some_and(|earlier| earlier <= when) {
         return;

@@ -3,20 +3,20 @@
 use alloc::format;
 use alloc::string::String;
 
-use domb_core::host::RequestError;
+use domb_core::host::{Asked, RequestError, Shutdown};
 use domb_core::operator::{HELP, LineReader, Pattern, Request, parse};
 use log::{error, info};
 use stubdom::events::Events;
 use stubdom::{Exit, console, executor};
 use xen::event_channel::Port;
 
-use crate::TheHost;
+use crate::{Armed, TheHost, arm};
 
 /// Bytes of the event log on a line.
 const BYTES_PER_LINE: usize = 64;
 
 /// Serves the operator until one asks for the end.
-pub(crate) async fn serve(host: &TheHost) -> Exit {
+pub(crate) async fn serve(host: &TheHost, armed: &Armed) -> Exit {
     let typed = match Port::bind_virq(xen::VIRQ_CONSOLE) {
         Ok(port) => Events::listen(port),
         Err(problem) => {
@@ -38,7 +38,11 @@ pub(crate) async fn serve(host: &TheHost) -> Exit {
             match parse(&line) {
                 Ok(Request::Reboot) => return Exit::Reboot,
                 Ok(Request::Halt) => return Exit::Poweroff,
-                Ok(request) => obey(host, &request).await,
+                Ok(request) => {
+                    obey(host, &request).await;
+                    // What did not go well may have to be tried again.
+                    arm(host, armed);
+                }
                 Err(problem) => answer(&format!("error: {problem}")),
             }
             // Each request's answer ends so, whatever came of it.
@@ -58,6 +62,14 @@ async fn obey(host: &TheHost, request: &Request) {
         Request::Destroy(pattern) => each(host, pattern, "destroyed", |name| host.borrow_mut().destroy(name)).await,
         Request::Pause(pattern) => each(host, pattern, "paused", |name| host.borrow_mut().pause(name)).await,
         Request::Unpause(pattern) => each(host, pattern, "unpaused", |name| host.borrow_mut().unpause(name)).await,
+        Request::Crash(pattern) => each(host, pattern, "crashed", |name| host.borrow_mut().crash(name)).await,
+        Request::Shutdown(pattern) => ask(host, pattern, Shutdown::Poweroff).await,
+        Request::Restart(pattern) => ask(host, pattern, Shutdown::Reboot).await,
+        Request::Store => {
+            for line in host.borrow_mut().store_report() {
+                answer(&line);
+            }
+        }
         Request::List => {
             for line in host.borrow_mut().list() {
                 answer(&line);
@@ -71,6 +83,20 @@ async fn obey(host: &TheHost, request: &Request) {
         Request::Help => answer(HELP),
         Request::Reboot | Request::Halt => {}
     }
+}
+
+/// Asks every guest that is meant to end itself.
+async fn ask(host: &TheHost, pattern: &Pattern, how: Shutdown) {
+    each(host, pattern, "asked", |name| {
+        let asked = host.borrow_mut().shutdown(name, how)?;
+        if asked == Asked::Unannounced {
+            answer(&format!(
+                "warning: {name}: has not said that it obeys; it may be starting still"
+            ));
+        }
+        Ok(())
+    })
+    .await;
 }
 
 /// Does something with every domain that is meant; the other tasks have their turn in between.

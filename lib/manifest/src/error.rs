@@ -135,6 +135,9 @@ pub enum Error {
     /// The store needs other domains.
     #[error("needs {0:?}; accepted for the store: none, for every other domain needs it")]
     StoreNeeds(String),
+    /// The store has a ramdisk.
+    #[error("ramdisk {0:?}; accepted for the store: none, for its ramdisk is the manifest")]
+    StoreRamdisk(String),
     /// A domain that is no driver serves devices.
     #[error("serves {0}, but roles has no driver")]
     ServesWithoutRole(BackendClass),

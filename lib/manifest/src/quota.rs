@@ -21,8 +21,8 @@ pub struct StoreQuota {
     pub path: Option<u32>,
     /// Bytes of one node.
     pub node_size: Option<u32>,
-    /// Bytes of answers that it did not read yet.
-    pub output_bytes: Option<u32>,
+    /// Answers that it did not read yet.
+    pub outstanding: Option<u32>,
     /// Events that it did not read yet.
     pub events: Option<u32>,
 }
@@ -41,8 +41,8 @@ pub struct QuotaValue {
 }
 
 /// The store's protocol leaves a node 4096 bytes with its path, an absolute path 3072 (`XENSTORE_PAYLOAD_MAX`,
-/// `XENSTORE_ABS_PATH_MAX` of public/io/xs_wire.h). Output holds at least one answer and one event of full size. The
-/// other limits keep a slip of the pen from being a store without bounds. None is 0, which in the store's protocol stands for
+/// `XENSTORE_ABS_PATH_MAX` of public/io/xs_wire.h). The other
+/// limits keep a slip of the pen from being a store without bounds. None is 0, which in the store's protocol stands for
 /// no limit at all (docs/misc/xenstore.txt, SET_QUOTA).
 const QUOTAS: [(&str, u32, u32); 10] = [
     ("nodes", 1, 1 << 20),
@@ -53,7 +53,7 @@ const QUOTAS: [(&str, u32, u32); 10] = [
     ("permissions", 1, 256),
     ("path", 64, 3072),
     ("node-size", 1, 4096),
-    ("output-bytes", 16 << 10, 1 << 30),
+    ("outstanding", 1, 1 << 16),
     ("events", 1, 1 << 20),
 ];
 
@@ -96,7 +96,7 @@ impl StoreQuota {
             &mut self.permissions,
             &mut self.path,
             &mut self.node_size,
-            &mut self.output_bytes,
+            &mut self.outstanding,
             &mut self.events,
         ]
     }

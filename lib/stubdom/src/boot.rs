@@ -10,7 +10,7 @@ use xen::{PAGE_SIZE, hypercall, memory, mmu};
 use xen_sys as sys;
 
 use crate::executor::MainFuture;
-use crate::{console, cpu, executor, heap, image, layout, logger, page_tables, traps};
+use crate::{console, cpu, executor, heap, image, layout, lending, logger, page_tables, traps};
 
 /// Memory of the first heap, in which the page tables' books are kept until all memory is mapped.
 const EARLY_HEAP: usize = 64 << 10;
@@ -37,6 +37,8 @@ pub struct Domain {
     pub command_line: String,
     /// The ramdisk; empty when there is none.
     pub ramdisk: &'static [u8],
+    /// The store's ring; none for the initial domain, and where no store serves this domain.
+    pub store: Option<StoreConnection>,
     /// Bytes of memory that this domain kept.
     pub memory: u64,
     /// Bytes of it that were given back to Xen.
@@ -56,6 +58,15 @@ fn option<'a>(command_line: &'a str, name: &str) -> Option<&'a str> {
         .split_whitespace()
         .rev()
         .find_map(|word| word.strip_prefix(name)?.strip_prefix('='))
+}
+
+/// The store's ring of this domain, as its `start_info` names it.
+#[derive(Debug)]
+pub struct StoreConnection {
+    /// The ring; none in the store itself.
+    pub(crate) ring: Option<SharedPage<'static>>,
+    /// Port: of this domain where there is a ring; for the store itself, what its builder offers in domain 0.
+    pub port: u32,
 }
 
 /// What Xen says at the start, in pages.
@@ -198,10 +209,17 @@ fn take_memory(info: &sys::start_info, start_info: usize) -> Domain {
         // SAFETY: the pages of the ramdisk are mapped read-only for good.
         unsafe { core::slice::from_raw_parts((address(ramdisk.start) * PAGE_SIZE) as *const u8, address(info.mod_len)) }
     };
+    let initial = info.flags & SIF_INITDOMAIN != 0;
+    lending::keep_frames(frames);
     Domain {
-        initial: info.flags & SIF_INITDOMAIN != 0,
+        initial,
         command_line,
         ramdisk,
+        store: (!initial && info.store_evtchn != 0).then(|| StoreConnection {
+            // SAFETY: Xen's builder made this page for the ring; it is this domain's, and nothing else uses it.
+            ring: (info.store_mfn != 0).then(|| unsafe { own_page(info.store_mfn) }),
+            port: info.store_evtchn,
+        }),
         memory: kept * PAGE_SIZE as u64,
         given_back: given_back * PAGE_SIZE as u64,
     }
@@ -283,11 +301,20 @@ fn open_console(info: &sys::start_info, initial: bool) {
     if initial || port == 0 {
         return;
     }
+    // SAFETY: the page is this domain's, made for the ring by its builder, and used for nothing else.
+    let page = unsafe { own_page(frame) };
+    console::use_ring(page, Port::adopt(port));
+}
+
+/// A page of this domain, by machine frame.
+///
+/// # Safety
+/// The frame must be this domain's, and nothing else may use the page.
+unsafe fn own_page(frame: u64) -> SharedPage<'static> {
     // SAFETY: Xen maps machine_to_phys_mapping read-only for every PV domain, and the frame is this domain's.
     let page = unsafe { (MACHINE_TO_PHYS as *const u64).add(address(frame)).read() };
-    // SAFETY: the page is this domain's, mapped writable for good, and used for nothing else.
-    let page = unsafe { SharedPage::new((address(page) * PAGE_SIZE) as *mut u8) };
-    console::use_ring(page, Port::adopt(port));
+    // SAFETY: mapped writable for good; the caller vouches for the rest.
+    unsafe { SharedPage::new((address(page) * PAGE_SIZE) as *mut u8) }
 }
 
 fn command_line(info: &sys::start_info) -> String {

@@ -64,6 +64,26 @@ impl Events {
         }
     }
 
+    /// Waits for the next event with the whole domain: no other task runs meanwhile. False when none came before system
+    /// time `until` (nanoseconds).
+    #[must_use]
+    pub fn wait_alone(&self, until: u64) -> bool {
+        let port = self.port.number();
+        loop {
+            dispatch();
+            if let Some(waiting) = PORTS.borrow().get_mut(&port)
+                && core::mem::take(&mut waiting.fired)
+            {
+                return true;
+            }
+            if crate::time::now() >= until {
+                return false;
+            }
+            // A refusal would turn this into a busy wait until `until`, no more.
+            let _ = xen::sched::poll(&[port], until);
+        }
+    }
+
     /// Waits for the next event.
     pub async fn next(&self) {
         poll_fn(|context| {

@@ -21,13 +21,15 @@ pub mod executor;
 mod heap;
 pub mod image;
 mod layout;
+pub mod lending;
 mod logger;
 mod page_tables;
 mod panic;
+pub mod store;
 pub mod time;
 mod traps;
 
-pub use boot::{Domain, Exit};
+pub use boot::{Domain, Exit, StoreConnection};
 pub use heap::used as heap_used;
 
 core::arch::global_asm!(include_str!("entry.s"));

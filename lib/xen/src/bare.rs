@@ -31,6 +31,12 @@ impl BareMetal {
         })
     }
 
+    /// The toolstack's interfaces.
+    #[must_use]
+    pub fn toolstack(&self) -> Toolstack {
+        self.toolstack
+    }
+
     /// The version of `XEN_DOMCTL` in use.
     #[must_use]
     pub fn domctl_version(&self) -> u32 {

@@ -47,6 +47,14 @@ impl Port {
         Ok(Self(argument.local_port))
     }
 
+    /// Makes a port of this domain to which `remote` may bind.
+    ///
+    /// # Errors
+    /// Xen refuses: no port is left.
+    pub fn offer(remote: DomId) -> Result<Self> {
+        alloc_unbound(DomId::SELF, remote).map(Self)
+    }
+
     /// Takes over a port that exists already, such as the console's of `start_info`.
     #[must_use]
     pub fn adopt(number: u32) -> Self {

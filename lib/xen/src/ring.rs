@@ -2,7 +2,7 @@
 //! before use. No reference to shared memory is ever formed.
 
 use core::marker::PhantomData;
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use crate::PAGE_SIZE;
 
@@ -40,6 +40,41 @@ impl SharedPage<'_> {
         unsafe { AtomicU32::from_ptr(self.address.add(offset).cast()) }.store(value, Ordering::Release);
     }
 
+    /// Copies bytes out of the page; false, and nothing copied, when they would end beyond it.
+    #[must_use]
+    pub fn read_bytes(self, offset: usize, buffer: &mut [u8]) -> bool {
+        if !fits(offset, buffer.len()) {
+            return false;
+        }
+        for (index, slot) in buffer.iter_mut().enumerate() {
+            *slot = self.byte(offset + index);
+        }
+        true
+    }
+
+    /// Copies bytes into the page; false, and nothing copied, when they would end beyond it.
+    #[must_use]
+    pub fn write_bytes(self, offset: usize, bytes: &[u8]) -> bool {
+        if !fits(offset, bytes.len()) {
+            return false;
+        }
+        for (index, &byte) in bytes.iter().enumerate() {
+            self.set_byte(offset + index, byte);
+        }
+        true
+    }
+
+    /// Writes a 64-bit field at a multiple of eight, after all that was written before; false when it lies elsewhere.
+    #[must_use]
+    pub fn publish(self, offset: usize, value: u64) -> bool {
+        if !fits(offset, 8) || !offset.is_multiple_of(8) {
+            return false;
+        }
+        // SAFETY: within the page and aligned; an atomic access is sound whatever the other side does.
+        unsafe { AtomicU64::from_ptr(self.address.add(offset).cast()) }.store(value, Ordering::Release);
+        true
+    }
+
     fn byte(self, offset: usize) -> u8 {
         debug_assert!(offset < PAGE_SIZE);
         // SAFETY: within the page; volatile, so read exactly once.
@@ -51,6 +86,11 @@ impl SharedPage<'_> {
         // SAFETY: within the page.
         unsafe { self.address.add(offset).write_volatile(value) };
     }
+}
+
+/// Whether `count` bytes at `offset` lie within a page.
+fn fits(offset: usize, count: usize) -> bool {
+    offset.checked_add(count).is_some_and(|end| end <= PAGE_SIZE)
 }
 
 /// One direction of a ring of bytes within a page: `size` bytes (a power of two) at `data`, and two free-running

@@ -32,6 +32,30 @@ pub fn block() -> Result<()> {
     Ok(())
 }
 
+/// Sleeps until one of `ports` is pending or Xen's system time is `until` (nanoseconds), without delivering any event
+/// (`SCHEDOP_poll`).
+///
+/// # Errors
+/// Xen refuses: more than 128 ports, or one that does not exist.
+pub fn poll(ports: &[u32], until: u64) -> Result<()> {
+    let argument = sys::sched_poll {
+        ports: sys::__guest_handle_evtchn_port_t {
+            p: ports.as_ptr().cast_mut(),
+        },
+        nr_ports: u32::try_from(ports.len()).unwrap_or(u32::MAX),
+        timeout: until,
+    };
+    // SAFETY: Xen reads one sched_poll and nr_ports numbers, which outlive the call, and writes neither.
+    unsafe {
+        hypercall::call(
+            "SCHEDOP_poll",
+            sys::__HYPERVISOR_sched_op,
+            [sys::SCHEDOP_poll as usize, &raw const argument as usize, 0, 0, 0],
+        )?;
+    }
+    Ok(())
+}
+
 /// Lets other vCPUs of the machine run first.
 pub fn yield_now() {
     // SAFETY: SCHEDOP_yield takes no pointer.

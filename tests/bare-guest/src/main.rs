@@ -1,12 +1,15 @@
 //! A bare-metal guest for the scenarios: says that it lives, then does what its command line asks for.
 //!
 //! `do=idle` (default) waits for ever, printing nothing more; `poweroff`, `reboot`, `crash` (a panic),
-//! `overflow` (the stack) end the domain that way; `tick` prints a line every second; `after=MS` waits first.
+//! `overflow` (the stack) end the domain that way; `tick` prints a line every second; `store` talks to the store and obeys
+//! `control/shutdown`; `store-load` does so while it writes and checks without end; `after=MS` waits first.
 #![no_std]
 #![no_main]
 #![forbid(unsafe_code)]
 
 extern crate alloc;
+
+mod store;
 
 use stubdom::{Domain, Exit, time};
 
@@ -26,6 +29,8 @@ async fn main(domain: Domain) -> Exit {
         "poweroff" => return Exit::Poweroff,
         "reboot" => return Exit::Reboot,
         "crash" => panic!("told to crash"),
+        "store" => return store::run(&domain, false).await,
+        "store-load" => return store::run(&domain, true).await,
         "overflow" => log::info!("depth {}", deeper(0)),
         "tick" => {
             for tick in 0u64.. {

@@ -18,6 +18,19 @@ pub fn image_path(name: &str) -> PathBuf {
     testbed::workspace().join("target/images").join(name)
 }
 
+/// A program of this package, built with the tests.
+fn program_beside(name: &str) -> Result<PathBuf> {
+    let mut directory = std::env::current_exe()?;
+    // Tests run from the directory `deps` below that of the programs.
+    while directory.pop() {
+        let program = directory.join(name);
+        if program.is_file() {
+            return Ok(program);
+        }
+    }
+    anyhow::bail!("{name}: not built; `cargo build --release -p scenarios` builds it")
+}
+
 /// A domain of a host manifest.
 #[derive(Debug, Clone)]
 pub struct Guest {
@@ -161,6 +174,45 @@ impl HostFile {
             "guest" => host.image("guest", &ramdisk),
             other => anyhow::bail!("{other}: not an image of the testbed"),
         })
+    }
+
+    /// Adds the store, in a domain of its own.
+    ///
+    /// # Errors
+    /// Never in practice: formatting into a string.
+    pub fn store(self) -> Result<Self> {
+        self.image("xenstore-guard", &image_path("xenstore-guard.elf"))?
+            .domain(&Guest {
+                name: "store".into(),
+                kind: "pv",
+                kernel: "xenstore-guard",
+                ramdisk: None,
+                memory_mib: 32,
+                vcpus: 1,
+                command_line: String::new(),
+                autostart: true,
+                more: "roles = [\"store\"]".into(),
+            })
+    }
+
+    /// Adds a Debian guest's ramdisk, as an image of the name: the stock clients of the store, the prober, and `test` as
+    /// `/test`.
+    ///
+    /// # Errors
+    /// Set-up was not done, or a file cannot be written.
+    pub fn store_ramdisk(self, name: &'static str, test: &str) -> Result<Self> {
+        // Linux runs this program when it is asked to switch itself off.
+        let mut ramdisk = Initramfs::guest(&self.assets)?
+            .script("test", test)
+            .script("sbin/poweroff", "#!/bin/sh\nexec /bin/poweroff -f\n");
+        for client in ["ls", "read", "write", "chmod", "watch", "exists", "rm", "list"] {
+            let program = self.assets.stock_store.clients.join(format!("xenstore-{client}"));
+            ramdisk = ramdisk.program_as(&program, &format!("bin/xenstore-{client}"))?;
+        }
+        let prober = program_beside("store-prober")?;
+        let file = self.directory.join(format!("{name}.cpio.gz"));
+        ramdisk.program_as(&prober, "bin/store-prober")?.write_gzip(&file)?;
+        self.image(name, &file)
     }
 
     /// Adds a domain.

@@ -180,7 +180,9 @@ impl<L: Link> Client<L> {
             bail!("the store takes no more than {sent} of {} bytes", bytes.len());
         }
         let numbered = requests.iter().zip(first..);
-        numbered.map(|((operation, ..), request)| self.answer(*operation, request)).collect()
+        numbered
+            .map(|((operation, ..), request)| self.answer(*operation, request))
+            .collect()
     }
 
     fn note_event(&mut self, payload: &[u8]) {
@@ -242,7 +244,11 @@ impl<L: Link> Client<L> {
     /// SET_PERMS, with a list such as `n0 r7`.
     pub fn set_permissions(&mut self, transaction: u32, path: &str, list: &str) -> Result<Answer> {
         let texts: Vec<u8> = list.split_whitespace().flat_map(terminated).collect();
-        self.call(Operation::SetPermissions, transaction, &[terminated(path), texts].concat())
+        self.call(
+            Operation::SetPermissions,
+            transaction,
+            &[terminated(path), texts].concat(),
+        )
     }
 
     /// The permissions of a node.

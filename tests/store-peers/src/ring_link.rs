@@ -33,7 +33,9 @@ pub const CONNECTION: u64 = 2068;
 /// Why the store does not serve the ring any more.
 pub const ERROR: u64 = 2072;
 
-const SIZE: u32 = RING_BYTES as u32;
+/// Of each direction (`XENSTORE_RING_SIZE`).
+const SIZE: u32 = 1024;
+const _: () = assert!(SIZE as usize == RING_BYTES);
 /// A store that does not kick is looked at again so often.
 const PATIENCE: Duration = Duration::from_millis(2);
 
@@ -52,7 +54,12 @@ impl RingLink {
     /// Takes the ring of a domain, and makes its file where it is missing: from then on the domain exists.
     pub fn new(rings: &Path, domid: DomId) -> Result<Self> {
         let path = rings.join(format!("ring.{domid}"));
-        let page = File::options().read(true).write(true).create(true).truncate(false).open(&path);
+        let page = File::options()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path);
         let page = page.with_context(|| path.display().to_string())?;
         page.set_len(PAGE_SIZE as u64)?;
         Ok(Self {
@@ -124,7 +131,8 @@ impl RingLink {
         let count = bytes.len().min(room as usize);
         for (index, part) in parts(producer, count) {
             let (first, rest) = part;
-            self.page.write_all_at(&bytes[first..rest], REQUESTS + u64::from(index))?;
+            self.page
+                .write_all_at(&bytes[first..rest], REQUESTS + u64::from(index))?;
         }
         self.set_field(REQUESTS_PRODUCER, producer.wrapping_add(u32::try_from(count)?))?;
         Ok(count)
@@ -137,7 +145,8 @@ impl RingLink {
         let count = buffer.len().min(there as usize);
         for (index, part) in parts(consumer, count) {
             let (first, rest) = part;
-            self.page.read_exact_at(&mut buffer[first..rest], REPLIES + u64::from(index))?;
+            self.page
+                .read_exact_at(&mut buffer[first..rest], REPLIES + u64::from(index))?;
         }
         self.set_field(REPLIES_CONSUMER, consumer.wrapping_add(u32::try_from(count)?))?;
         Ok(count)

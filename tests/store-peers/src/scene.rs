@@ -46,7 +46,10 @@ impl Scene {
         // To a domain that does not exist yet nothing can be given.
         RingLink::new(&self.store.rings(), DomId(domid))?;
         ensure!(self.builder.mkdir(0, &home)?.is_done(), "{home}");
-        ensure!(self.builder.set_permissions(0, &home, &format!("n{domid}"))?.is_done(), "{home}");
+        ensure!(
+            self.builder.set_permissions(0, &home, &format!("n{domid}"))?.is_done(),
+            "{home}"
+        );
         self.introduce(domid)
     }
 

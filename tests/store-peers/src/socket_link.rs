@@ -24,7 +24,8 @@ impl SocketLink {
 
 /// What is left until `end`; at least a moment, as zero means for ever.
 fn left(end: Instant) -> Duration {
-    end.saturating_duration_since(Instant::now()).max(Duration::from_micros(1))
+    end.saturating_duration_since(Instant::now())
+        .max(Duration::from_micros(1))
 }
 
 fn timed_out(error: &io::Error) -> bool {

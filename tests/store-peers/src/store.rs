@@ -148,7 +148,9 @@ impl Store {
 
     /// Asks it to end by SIGTERM, and waits for it; its exit status.
     pub fn terminate(&mut self) -> Result<std::process::ExitStatus> {
-        let pid = i32::try_from(self.child.id()).ok().and_then(rustix::process::Pid::from_raw);
+        let pid = i32::try_from(self.child.id())
+            .ok()
+            .and_then(rustix::process::Pid::from_raw);
         let pid = pid.context("no process")?;
         rustix::process::kill_process(pid, rustix::process::Signal::TERM)?;
         Ok(self.child.wait()?)
@@ -168,7 +170,10 @@ fn command(kind: StoreKind, directory: &Path, options: &Options) -> Result<Comma
     let log = File::options().create(true).append(true).open(directory.join("log"))?;
     let mut command = Command::new("setpriv");
     command.args(["--pdeathsig", "KILL", "--"]);
-    command.stdin(std::process::Stdio::null()).stdout(log.try_clone()?).stderr(log);
+    command
+        .stdin(std::process::Stdio::null())
+        .stdout(log.try_clone()?)
+        .stderr(log);
     match kind {
         StoreKind::Guard => {
             command
@@ -244,7 +249,14 @@ fn guard() -> Result<&'static Path> {
 fn build_guard() -> Result<PathBuf> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)
-        .args(["build", "--quiet", "--release", "-p", "xenstore-guard", "--message-format=json-render-diagnostics"])
+        .args([
+            "build",
+            "--quiet",
+            "--release",
+            "-p",
+            "xenstore-guard",
+            "--message-format=json-render-diagnostics",
+        ])
         .current_dir(testbed::workspace())
         .stderr(std::process::Stdio::inherit())
         .output()

@@ -5,8 +5,8 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use proptest::test_runner::{Config, TestCaseError, TestRunner};
 use proptest::strategy::Strategy;
+use proptest::test_runner::{Config, TestCaseError, TestRunner};
 use store_peers::StoreKind;
 use store_peers::differential::{Action, Node, Player, actions, compare, transactions_apart};
 
@@ -24,10 +24,8 @@ fn differ(stock: StoreKind, actions: &[Action], strict: bool) -> Result<()> {
     let mut theirs = Player::start(stock)?;
     for (index, action) in actions.iter().enumerate() {
         let (seen, wanted) = (ours.step(action)?, theirs.step(action)?);
-        if strict {
-            if let Err(difference) = compare(stock, action, &seen, &wanted) {
-                bail!("step {index}: {difference:?}");
-            }
+        if strict && let Err(difference) = compare(stock, action, &seen, &wanted) {
+            bail!("step {index}: {difference:?}");
         }
     }
     let same = |mine: BTreeMap<String, Node>, stock: BTreeMap<String, Node>| -> Result<()> {

@@ -33,7 +33,10 @@ fn nodes_permissions_watches_and_requests_in_flight_survive() -> Result<()> {
         ensure!(guest.write(0, "data", b"before")?.is_done());
         ensure!(guest.set_permissions(0, "data", "n7 r8")?.is_done());
         ensure!(guest.watch("data", "token")?.is_done());
-        ensure!(guest.event(Duration::from_secs(5))?.is_some(), "the watch did not fire when it was set");
+        ensure!(
+            guest.event(Duration::from_secs(5))?.is_some(),
+            "the watch did not fire when it was set"
+        );
         let transaction = other.begin()?;
         ensure!(other.write(transaction, "data", b"lost")?.is_done());
         let request = wire::message(Operation::Read, 77, 0, &[b"data\0"]);

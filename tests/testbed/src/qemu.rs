@@ -3,8 +3,8 @@
 //! - TCG with an AMD EPYC model: SVM with nested paging, which PVH and HVM guests need (Xen has no shadow paging as Debian
 //!   builds it). `-monitor`: Xen's MWAIT idle takes a general protection fault under TCG. `-rdtscp`: under SVM, QEMU takes
 //!   RDTSCP for RDTSC and a PVH Linux dies of it. `-smap` before 9.1: an IRET from ring 3 to ring 3 faults with SMAP on.
-//!   AVX and what builds on it: a nested guest with several vCPUs now and then takes an invalid opcode at its first AVX
-//!   instruction.
+//!   XSAVE, AVX and what builds on them: a nested guest with several vCPUs now and then takes an invalid opcode at its first
+//!   AVX instruction.
 //! - An Intel IOMMU with interrupt remapping, which Xen uses with this CPU model as well.
 
 use std::path::Path;
@@ -43,9 +43,9 @@ pub(crate) struct Boot<'a> {
 /// The processor model for a QEMU of this version.
 pub(crate) fn processor(version: (u32, u32)) -> &'static str {
     if version >= SMAP_WORKS {
-        "EPYC,-monitor,-rdtscp,-avx,-avx2,-fma,-f16c"
+        "EPYC,-monitor,-rdtscp,-xsave,-avx,-avx2,-fma,-f16c"
     } else {
-        "EPYC,-smap,-monitor,-rdtscp,-avx,-avx2,-fma,-f16c"
+        "EPYC,-smap,-monitor,-rdtscp,-xsave,-avx,-avx2,-fma,-f16c"
     }
 }
 
@@ -118,7 +118,10 @@ mod tests {
 
     #[test]
     fn smap_is_off_where_it_does_not_work() {
-        assert_eq!(processor((7, 2)), "EPYC,-smap,-monitor,-rdtscp,-avx,-avx2,-fma,-f16c");
-        assert_eq!(processor((10, 0)), "EPYC,-monitor,-rdtscp,-avx,-avx2,-fma,-f16c");
+        assert_eq!(
+            processor((7, 2)),
+            "EPYC,-smap,-monitor,-rdtscp,-xsave,-avx,-avx2,-fma,-f16c"
+        );
+        assert_eq!(processor((10, 0)), "EPYC,-monitor,-rdtscp,-xsave,-avx,-avx2,-fma,-f16c");
     }
 }

@@ -56,7 +56,13 @@ impl Clients {
         self.by_connection.contains_key(&id)
     }
 
-    pub(crate) fn add(&mut self, epoll: &OwnedFd, token: u64, id: ConnectionId, stream: UnixStream) -> Result<(), Error> {
+    pub(crate) fn add(
+        &mut self,
+        epoll: &OwnedFd,
+        token: u64,
+        id: ConnectionId,
+        stream: UnixStream,
+    ) -> Result<(), Error> {
         stream.set_nonblocking(true).map_err(|source| Error::System {
             operation: "fcntl",
             source,
@@ -90,7 +96,11 @@ impl Clients {
                     log::warn!("a client of the socket: {error}; its connection is closed");
                     return Received::Closed;
                 }
-                if count < room { Received::Everything } else { Received::Part }
+                if count < room {
+                    Received::Everything
+                } else {
+                    Received::Part
+                }
             }
             Err(Errno::AGAIN | Errno::INTR) => Received::Everything,
             Err(_) => Received::Closed,

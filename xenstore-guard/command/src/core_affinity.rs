@@ -142,10 +142,7 @@ impl CoreAffinity {
         let Ok(stat) = File::open(format!("/proc/{process}/stat")) else {
             return;
         };
-        self.followed = Some(Followed {
-            stat,
-            core: usize::MAX,
-        });
+        self.followed = Some(Followed { stat, core: usize::MAX });
         self.follow();
     }
 
@@ -161,7 +158,10 @@ impl CoreAffinity {
         if followed.core == core {
             return;
         }
-        let allowed = self.all.as_ref().is_some_and(|all| core < CpuSet::MAX_CPU && all.is_set(core));
+        let allowed = self
+            .all
+            .as_ref()
+            .is_some_and(|all| core < CpuSet::MAX_CPU && all.is_set(core));
         let mut only = CpuSet::new();
         if allowed {
             only.set(core);

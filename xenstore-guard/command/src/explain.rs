@@ -38,7 +38,9 @@ fn operation(name: &str) -> Result<Operation, Error> {
         .iter()
         .copied()
         .filter(|&operation| Kind::of(operation).is_some());
-    let found = known.clone().find(|operation| operation.name().eq_ignore_ascii_case(name));
+    let found = known
+        .clone()
+        .find(|operation| operation.name().eq_ignore_ascii_case(name));
     found.ok_or_else(|| Error::NoOperation {
         name: name.to_owned(),
         accepted: known.map(Operation::name).collect::<Vec<_>>().join(", "),
@@ -65,11 +67,7 @@ fn by_manifest(file: &Path, arguments: &ExplainArguments, operation: Operation) 
 }
 
 /// Who is asked about: its number, and its name where it was named.
-fn subject<'a>(
-    domain: &'a str,
-    assigned: &[Assignment],
-    names: &[&str],
-) -> Result<(DomId, Option<&'a str>), Error> {
+fn subject<'a>(domain: &'a str, assigned: &[Assignment], names: &[&str]) -> Result<(DomId, Option<&'a str>), Error> {
     if let Ok(domid) = domain.parse() {
         return Ok((DomId(domid), None));
     }
@@ -119,7 +117,10 @@ fn by_store(arguments: &ExplainArguments, operation: Operation) -> Result<Answer
     if !text.ends_with('\n') {
         writeln!(text).unwrap_or_default();
     }
-    Ok(Answer { text, allowed: !refused })
+    Ok(Answer {
+        text,
+        allowed: !refused,
+    })
 }
 
 /// A store's socket.
@@ -166,7 +167,10 @@ mod tests {
         assert_eq!(subject("web", &assigned, &names).unwrap(), (DomId(5), Some("web")));
         assert_eq!(subject("db", &assigned, &names).unwrap(), (DomId(2), Some("db")));
         let error = subject("dbx", &assigned, &names).unwrap_err().to_string();
-        assert_eq!(error, "no domain \"dbx\" in the manifest; accepted: a number, net1, web, db");
+        assert_eq!(
+            error,
+            "no domain \"dbx\" in the manifest; accepted: a number, net1, web, db"
+        );
     }
 
     #[test]

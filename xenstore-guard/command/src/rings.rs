@@ -199,4 +199,3 @@ fn refused(domid: DomId) -> impl FnOnce(DeviceError) -> StoreError {
         }
     }
 }
-

@@ -205,7 +205,10 @@ impl Daemon {
             Ok((header, _)) if header.operation == Operation::Release as u32 => log::info!("domain {domid} is gone"),
             Ok((_, error)) => {
                 let error = String::from_utf8_lossy(&error);
-                log::error!("domain {domid} is gone, but not released: {}", error.trim_end_matches('\0'));
+                log::error!(
+                    "domain {domid} is gone, but not released: {}",
+                    error.trim_end_matches('\0')
+                );
             }
             Err(error) => log::error!("domain {domid} is gone, but not released: {error}"),
         }
@@ -215,31 +218,31 @@ impl Daemon {
     fn assign(&mut self, assignment: &Assignment) -> Result<(), Error> {
         let failed = |what: String| Error::Server(format!("--assign {}={}: {what}", assignment.domid, assignment.name));
         let words = ["assign", &assignment.domid.to_string(), &assignment.name].join("\0") + "\0";
-        let (header, payload) = self
-            .request(Operation::Control, words.as_bytes())
-            .map_err(failed)?;
+        let (header, payload) = self.request(Operation::Control, words.as_bytes()).map_err(failed)?;
         if header.operation == Operation::Control as u32 {
             return Ok(());
         }
-        Err(failed(String::from_utf8_lossy(&payload).trim_end_matches('\0').to_owned()))
+        Err(failed(
+            String::from_utf8_lossy(&payload).trim_end_matches('\0').to_owned(),
+        ))
     }
 
     /// Has the core do one request of its host.
-    fn request(
-        &mut self,
-        operation: Operation,
-        payload: &[u8],
-    ) -> Result<(Header, Vec<u8>), String> {
+    fn request(&mut self, operation: Operation, payload: &[u8]) -> Result<(Header, Vec<u8>), String> {
         let id = self.server.connect(Peer::Socket).map_err(|error| error.to_string())?;
         let message = wire::message(operation, 1, 0, &[payload]);
-        let answer = self.server.receive(id, &message).map_err(|error| error.to_string()).and_then(|()| {
-            self.server.process(id, &mut self.host);
-            let answer = self.server.output(id);
-            let (header, rest) = answer
-                .split_first_chunk::<{ wire::HEADER_BYTES }>()
-                .ok_or("no answer")?;
-            Ok((Header::decode(header), rest.to_vec()))
-        });
+        let answer = self
+            .server
+            .receive(id, &message)
+            .map_err(|error| error.to_string())
+            .and_then(|()| {
+                self.server.process(id, &mut self.host);
+                let answer = self.server.output(id);
+                let (header, rest) = answer
+                    .split_first_chunk::<{ wire::HEADER_BYTES }>()
+                    .ok_or("no answer")?;
+                Ok((Header::decode(header), rest.to_vec()))
+            });
         self.server.disconnect(id, &mut self.host);
         answer
     }

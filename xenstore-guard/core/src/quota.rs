@@ -3,6 +3,7 @@
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
+use manifest::{Manifest, StoreQuota};
 use xen::DomId;
 
 macro_rules! quotas {
@@ -106,4 +107,34 @@ pub struct Quotas {
     pub defaults: Limits,
     /// Of single domains. They hold for every domain of that number.
     pub of_domain: BTreeMap<DomId, Vec<(Quota, u32)>>,
+}
+
+impl Quotas {
+    /// Those of a host manifest. What it gives a single domain holds for a number from when it is assigned the domain's name.
+    #[must_use]
+    pub fn from_manifest(manifest: &Manifest) -> Self {
+        let mut quotas = Self::default();
+        for (quota, value) in given(&manifest.host.store.quota) {
+            quotas.defaults.set(quota, value);
+        }
+        quotas
+    }
+}
+
+/// What a manifest gives.
+pub(crate) fn given(quota: &StoreQuota) -> impl Iterator<Item = (Quota, u32)> {
+    [
+        (Quota::Nodes, quota.nodes),
+        (Quota::Memory, quota.bytes),
+        (Quota::Watches, quota.watches),
+        (Quota::Transactions, quota.transactions),
+        (Quota::TransactionOperations, quota.operations),
+        (Quota::NodePermissions, quota.permissions),
+        (Quota::PathLength, quota.path),
+        (Quota::NodeSize, quota.node_size),
+        (Quota::Outstanding, quota.outstanding),
+        (Quota::Events, quota.events),
+    ]
+    .into_iter()
+    .filter_map(|(quota, value)| Some((quota, value?)))
 }

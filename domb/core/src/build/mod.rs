@@ -5,6 +5,7 @@ mod guest_memory;
 mod pv;
 mod pvh;
 
+use alloc::vec::Vec;
 use core::fmt;
 
 use manifest::{Domain, Kind};
@@ -12,7 +13,7 @@ use xen::{CreateDomain, DomId, DomainKind, GrantEntry, Hypervisor};
 
 use crate::cpu_policy::CpuPolicyError;
 use crate::elf::{ElfError, Kernel};
-use crate::{acpi, pv as pv_layout, pvh as pvh_layout};
+use crate::{acpi, pv as pv_layout, pvh as pvh_layout, store};
 
 /// Event channel ports that a domain may have; the default of Xen's own toolstack.
 const MAX_EVENT_CHANNELS: u32 = 1023;
@@ -44,6 +45,8 @@ pub enum Step {
     Connections,
     /// State of the first vCPU.
     Vcpu,
+    /// Its nodes in the store, and its introduction; for the store itself, its connection to the builder.
+    Store,
 }
 
 impl fmt::Display for Step {
@@ -58,6 +61,7 @@ impl fmt::Display for Step {
             Self::Tables => "tables",
             Self::Connections => "connections",
             Self::Vcpu => "vcpu",
+            Self::Store => "store",
         })
     }
 }
@@ -105,6 +109,9 @@ pub enum BuildError {
     /// The machine cannot run such a domain.
     #[error("this machine has no hardware virtualisation, which type = \"pvh\" needs; use type = \"pv\"")]
     NoHardwareVirtualisation,
+    /// The store refused, or is not there any more.
+    #[error(transparent)]
+    Store(#[from] store::Error),
     /// Xen refused.
     #[error(transparent)]
     Xen(#[from] xen::Error),
@@ -131,6 +138,8 @@ pub struct Times {
     pub copy_ns: u64,
     /// Page tables, start info, ACPI, event channels, grants, vCPU.
     pub tables_ns: u64,
+    /// Nodes in the store, introduction. Not spent by [`build`], which leaves it at zero.
+    pub store_ns: u64,
 }
 
 /// A domain that is ready to run, paused.
@@ -140,8 +149,27 @@ pub struct Built {
     pub domid: DomId,
     /// Its console's ring page, as Xen names it for this domain, and the port in the domain.
     pub console: (u64, u32),
+    /// Likewise its store's ring; none where no store serves it.
+    pub store: Option<(u64, u32)>,
     /// Where the time went.
     pub times: Times,
+}
+
+/// What a domain has to do with the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Store {
+    /// Nothing: there is none.
+    #[default]
+    None,
+    /// This domain serves it: its ring is granted and its port offered to that one.
+    ServedBy(DomId),
+    /// It is the store.
+    Server {
+        /// The number that it is to have, which must be free.
+        domid: DomId,
+        /// The port that the builder offers to it.
+        port: u32,
+    },
 }
 
 /// What a domain is built from; all checked before.
@@ -154,6 +182,8 @@ pub struct Plan<'a> {
     pub ramdisk: &'a [u8],
     /// Which domain serves its console.
     pub console_server: DomId,
+    /// What it has to do with the store.
+    pub store: Store,
     /// Xen's system time, for [`Times`].
     pub clock: fn() -> u64,
 }
@@ -229,7 +259,10 @@ impl<H: Hypervisor> Site<'_, H> {
         let domid = self.hypervisor.create_domain(&CreateDomain {
             kind,
             uuid: domain.uuid,
-            domid: None,
+            domid: match self.plan.store {
+                Store::Server { domid, .. } => Some(domid),
+                Store::None | Store::ServedBy(_) => None,
+            },
             max_vcpus: u32::from(domain.max_vcpus),
             max_event_channels: MAX_EVENT_CHANNELS,
             max_grant_frames: MAX_GRANT_FRAMES,
@@ -245,19 +278,44 @@ impl<H: Hypervisor> Site<'_, H> {
         Ok(domid)
     }
 
-    /// Makes the console's port and grant.
-    fn connect_console(&mut self, domid: DomId, frame: u64) -> Result<u32, BuildError> {
+    /// Makes ports and grants of the console's ring and, where a store serves the domain, of the store's ring, given their
+    /// frames.
+    fn connect(&mut self, domid: DomId, console_frame: u64, store_frame: u64) -> Result<Rings, BuildError> {
         self.step = Step::Connections;
         let server = self.plan.console_server;
-        let port = self.hypervisor.alloc_event_channel(domid, server)?;
-        self.hypervisor.seed_grants(
-            domid,
-            &[GrantEntry {
-                reference: xen::GRANT_RESERVED_CONSOLE,
+        let console = (console_frame, self.hypervisor.alloc_event_channel(domid, server)?);
+        let mut grants = Vec::from([GrantEntry {
+            reference: xen::GRANT_RESERVED_CONSOLE,
+            to: server,
+            frame: console_frame,
+        }]);
+        let mut store = None;
+        if let Store::ServedBy(server) = self.plan.store {
+            store = Some((store_frame, self.hypervisor.alloc_event_channel(domid, server)?));
+            grants.push(GrantEntry {
+                reference: xen::GRANT_RESERVED_XENSTORE,
                 to: server,
-                frame,
-            }],
-        )?;
-        Ok(port)
+                frame: store_frame,
+            });
+        }
+        self.hypervisor.seed_grants(domid, &grants)?;
+        Ok(Rings { console, store })
+    }
+}
+
+/// Frame and port of each ring that a domain has.
+#[derive(Debug, Clone, Copy)]
+struct Rings {
+    console: (u64, u32),
+    store: Option<(u64, u32)>,
+}
+
+impl Rings {
+    /// The port by which a domain reaches the store; 0 where there is none. The store itself is told the builder's.
+    fn store_port(&self, store: Store) -> u32 {
+        match store {
+            Store::Server { port, .. } => port,
+            Store::None | Store::ServedBy(_) => self.store.map_or(0, |(_, port)| port),
+        }
     }
 }

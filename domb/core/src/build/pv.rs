@@ -6,7 +6,7 @@ use xen::{DomId, DomainKind, Hypervisor, Mapping, MemoryMapEntry, PAGE_SIZE, PvC
 
 use super::frames::{Frames, LARGEST_PV};
 use super::guest_memory::GuestMemory;
-use super::{BuildError, Built, Site, Step};
+use super::{BuildError, Built, Rings, Site, Step, Store};
 use crate::elf::PvKernel;
 use crate::memory_map::Extents;
 use crate::pv::{Connections, Frame, Input, Layout};
@@ -54,9 +54,8 @@ pub(super) fn build<H: Hypervisor>(site: &mut Site<'_, H>, kernel: &PvKernel<'_>
             count: 0,
         })
     };
-    let console = frame_of(layout.console.pfn)?;
-    let console_port = site.connect_console(domid, console)?;
-    write_start_info(site, domid, &layout, &frames, console_port)?;
+    let rings = site.connect(domid, frame_of(layout.console.pfn)?, frame_of(layout.xenstore.pfn)?)?;
+    write_start_info(site, domid, &layout, &frames, &rings)?;
     if let Some(address) = kernel.hypercall_page {
         let page = layout.pfn_of(address).ok_or(BuildError::Address {
             address,
@@ -79,7 +78,8 @@ pub(super) fn build<H: Hypervisor>(site: &mut Site<'_, H>, kernel: &PvKernel<'_>
     site.times.tables_ns = site.lap();
     Ok(Built {
         domid,
-        console: (console, console_port),
+        console: rings.console,
+        store: rings.store,
         times: site.times,
     })
 }
@@ -124,7 +124,7 @@ fn write_start_info<H: Hypervisor>(
     domid: DomId,
     layout: &Layout,
     frames: &Frames,
-    console_port: u32,
+    rings: &Rings,
 ) -> Result<(), BuildError> {
     site.step = Step::Tables;
     let info = site
@@ -137,8 +137,9 @@ fn write_start_info<H: Hypervisor>(
     mask_events(site.hypervisor, domid, info.shared_info_frame)?;
     let connections = Connections {
         shared_info: info.shared_info_frame * PAGE_SIZE as u64,
-        xenstore_port: 0,
-        console_port,
+        xenstore_port: rings.store_port(site.plan.store),
+        is_xenstore: matches!(site.plan.store, Store::Server { .. }),
+        console_port: rings.console.1,
     };
     let machine = |page: u64| frames.frame(page).unwrap_or(u64::MAX >> 12);
     let bytes = layout.start_info_bytes(&connections, site.plan.domain.command_line.as_bytes(), machine)?;

@@ -65,14 +65,18 @@ pub(super) fn build<H: Hypervisor>(site: &mut Site<'_, H>, kernel: &PvhKernel<'_
     memory.write(SpecialPage::IdentityPageTable.gpa(), &identity)?;
     drop(memory);
 
-    let console = SpecialPage::Console.gfn();
-    let console_port = site.connect_console(domid, console)?;
-    for (param, value) in [
+    let rings = site.connect(domid, SpecialPage::Console.gfn(), SpecialPage::Xenstore.gfn())?;
+    let (console, console_port) = rings.console;
+    let params = [
         (HvmParam::ConsolePfn, console),
         (HvmParam::ConsoleEvtchn, u64::from(console_port)),
         (HvmParam::IdentPt, SpecialPage::IdentityPageTable.gpa()),
         (HvmParam::Vm86TssSized, vm86_tss_param()),
-    ] {
+    ];
+    let store = rings
+        .store
+        .map(|(frame, port)| [(HvmParam::StorePfn, frame), (HvmParam::StoreEvtchn, u64::from(port))]);
+    for (param, value) in params.into_iter().chain(store.into_iter().flatten()) {
         site.hypervisor.set_hvm_param(domid, param, value)?;
     }
     site.step = Step::Vcpu;
@@ -85,7 +89,8 @@ pub(super) fn build<H: Hypervisor>(site: &mut Site<'_, H>, kernel: &PvhKernel<'_
     site.times.tables_ns = site.lap();
     Ok(Built {
         domid,
-        console: (console, console_port),
+        console: rings.console,
+        store: rings.store,
         times: site.times,
     })
 }

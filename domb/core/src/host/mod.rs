@@ -3,24 +3,30 @@
 //! Driven from outside: [`Host::create`] for each of [`Host::autostart`], [`Host::domain_exception`] when Xen says that a domain changed state
 //! (`VIRQ_DOM_EXC`), [`Host::run_due`] when the time of [`Host::next_due`] has come, and the operator's requests.
 
+mod creation;
 mod images;
 mod report;
+mod requests;
+mod store;
 mod supervision;
 
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use log::{error, info};
-use manifest::{Console, Domain, Manifest};
-use measure::{Digests, EventLog, Record, record};
+use log::error;
+use manifest::Manifest;
+use measure::{Digests, EventLog, record};
 use xen::{DomId, Hypervisor};
 
-use crate::build::{self, Built, Failure, Plan, Times};
+use crate::build::{Built, Failure, Times};
 use crate::bundle::Bundle;
 use crate::restart::{Decision, End, Supervisor};
+use crate::store::{self as store_client, StoreLink};
+use store::StoreSide;
 
 pub use images::{ImageError, Images};
+pub use requests::{Asked, Shutdown};
 
 /// Serves the consoles of domains.
 pub trait Consoles {
@@ -53,6 +59,24 @@ pub enum RequestError {
     /// A domain that it needs does not run.
     #[error("needs {0}, which does not run")]
     Needs(String),
+    /// The store is being started again.
+    #[error("the store {0} is being started again: to be created as soon as it runs")]
+    StoreRestarts(String),
+    /// The store was stopped by the operator.
+    #[error("the store {0} is paused")]
+    StorePaused(String),
+    /// The number that the store must have is not free.
+    #[error("number {0} is taken: Xen is not done with the instance that had it")]
+    NumberTaken(DomId),
+    /// The host has no store, or the domain is the store.
+    #[error("no store serves it")]
+    NoStore,
+    /// The guest has it known that it does not do this when it is asked to.
+    #[error("the guest does not obey {0}: its node control/feature-{0} is gone or 0")]
+    Ignores(&'static str),
+    /// The store refused, or does not answer.
+    #[error("store: {0}")]
+    Store(#[from] store_client::Error),
     /// Its kernel or ramdisk cannot be used.
     #[error("image: {0}")]
     Image(#[from] ImageError),
@@ -121,6 +145,10 @@ struct Entry {
     times: Option<(Times, u64)>,
     /// How often it was started.
     starts: u32,
+    /// What the store was told of, while it may know of it.
+    wired: Option<Built>,
+    /// The store went down during its last start.
+    store_lost: bool,
 }
 
 /// What is measured before the first domain.
@@ -133,9 +161,10 @@ pub struct Identity<'a> {
 }
 
 /// The host.
-pub struct Host<'b, H: Hypervisor, C: Consoles> {
+pub struct Host<'b, H: Hypervisor, C: Consoles, L: StoreLink> {
     hypervisor: H,
     consoles: C,
+    store: StoreSide<L>,
     clock: fn() -> u64,
     images: Images<'b>,
     manifest: Manifest,
@@ -145,14 +174,16 @@ pub struct Host<'b, H: Hypervisor, C: Consoles> {
     by_name: BTreeMap<String, usize>,
 }
 
-impl<'b, H: Hypervisor, C: Consoles> Host<'b, H, C> {
-    /// Reads a bundle and measures the builder, its command line and the manifest.
+impl<'b, H: Hypervisor, C: Consoles, L: StoreLink> Host<'b, H, C, L> {
+    /// Reads a bundle and measures the builder, its command line and the manifest. `link` is not used where no domain of
+    /// the manifest is the store.
     ///
     /// # Errors
     /// [`BootError`]: nothing can be started from it.
     pub fn new(
         hypervisor: H,
         consoles: C,
+        link: L,
         clock: fn() -> u64,
         bundle: &'b [u8],
         identity: &Identity<'_>,
@@ -169,6 +200,8 @@ impl<'b, H: Hypervisor, C: Consoles> Host<'b, H, C> {
                 measured: false,
                 times: None,
                 starts: 0,
+                wired: None,
+                store_lost: false,
             })
             .collect();
         for (index, problem) in manifest.start_order().1 {
@@ -187,6 +220,7 @@ impl<'b, H: Hypervisor, C: Consoles> Host<'b, H, C> {
         let mut host = Self {
             hypervisor,
             consoles,
+            store: StoreSide::new(link, manifest.store()),
             clock,
             images: Images::new(bundle),
             log: EventLog::new(&banks)?,
@@ -267,61 +301,6 @@ impl<'b, H: Hypervisor, C: Consoles> Host<'b, H, C> {
         result
     }
 
-    /// Ends a domain at once.
-    ///
-    /// # Errors
-    /// It is unknown or does not run, or Xen refuses.
-    pub fn destroy(&mut self, name: &str) -> Result<(), RequestError> {
-        let index = self.index(name)?;
-        let entry = self.entries.get_mut(index).ok_or(RequestError::Unknown)?;
-        if matches!(entry.state, State::Waiting(_)) {
-            entry.state = State::Off;
-            return Ok(());
-        }
-        let domid = entry.state.domid().ok_or(RequestError::NotRunning)?;
-        let began = (self.clock)();
-        self.remove(index, domid)?;
-        info!(
-            "domain {name} destroyed domid={domid} total_us={}",
-            (self.clock)().saturating_sub(began) / 1000
-        );
-        Ok(())
-    }
-
-    /// Stops a domain for the time being.
-    ///
-    /// # Errors
-    /// It is unknown or does not run, or Xen refuses.
-    pub fn pause(&mut self, name: &str) -> Result<(), RequestError> {
-        let index = self.index(name)?;
-        match self.entries.get_mut(index).map(|entry| &mut entry.state) {
-            Some(state @ State::Running(_)) => {
-                let domid = state.domid().ok_or(RequestError::NotRunning)?;
-                self.hypervisor.pause(domid)?;
-                *state = State::Paused(domid);
-                Ok(())
-            }
-            _ => Err(RequestError::NotRunning),
-        }
-    }
-
-    /// Lets a paused domain go on.
-    ///
-    /// # Errors
-    /// It is unknown or not paused, or Xen refuses.
-    pub fn unpause(&mut self, name: &str) -> Result<(), RequestError> {
-        let index = self.index(name)?;
-        match self.entries.get_mut(index).map(|entry| &mut entry.state) {
-            Some(state @ State::Paused(_)) => {
-                let domid = state.domid().ok_or(RequestError::NotRunning)?;
-                self.hypervisor.unpause(domid)?;
-                *state = State::Running(domid);
-                Ok(())
-            }
-            _ => Err(RequestError::NotRunning),
-        }
-    }
-
     fn index(&self, name: &str) -> Result<usize, RequestError> {
         self.by_name.get(name).copied().ok_or(RequestError::Unknown)
     }
@@ -336,141 +315,5 @@ impl<'b, H: Hypervisor, C: Consoles> Host<'b, H, C> {
             State::Running(domid) | State::Paused(domid) => Some(domid),
             _ => None,
         }
-    }
-
-    fn start(&mut self, index: usize) -> Result<DomId, RequestError> {
-        let began = (self.clock)();
-        let result = self.try_start(index, began);
-        if let Err(problem) = &result {
-            error!("domain {} not started: {problem}", self.name(index));
-            if let Some(entry) = self.entries.get_mut(index)
-                && entry.state.domid().is_none()
-                && !matches!(entry.state, State::Refused(_))
-            {
-                entry.state = State::Failed(problem.clone());
-            }
-        }
-        result
-    }
-
-    fn try_start(&mut self, index: usize, began: u64) -> Result<DomId, RequestError> {
-        let domain = self.manifest.domains.get(index).ok_or(RequestError::Unknown)?.clone();
-        let entry = self.entries.get(index).ok_or(RequestError::Unknown)?;
-        match &entry.state {
-            State::Refused(problem) => return Err(RequestError::Refused(problem.clone())),
-            State::Running(domid) | State::Paused(domid) | State::Preserved(domid, _) | State::Ending(domid, _) => {
-                return Err(RequestError::Running(*domid));
-            }
-            State::Off | State::Failed(_) | State::Waiting(_) => {}
-        }
-        for need in self.manifest.needs(index) {
-            let up = self.by_name.get(need).and_then(|&index| self.running(index)).is_some();
-            if !up {
-                return Err(RequestError::Needs(need.into()));
-            }
-        }
-        let before_hash = (self.clock)();
-        let kernel = self.images.get(&domain.kernel)?;
-        let ramdisk = match &domain.ramdisk {
-            Some(ramdisk) => self.images.get(ramdisk)?,
-            None => &[],
-        };
-        let hash_ns = (self.clock)().saturating_sub(before_hash);
-        self.measure_domain(index, &domain)?;
-        let plan = Plan {
-            domain: &domain,
-            kernel,
-            ramdisk,
-            console_server: DomId::INITIAL,
-            clock: self.clock,
-        };
-        let built = build::build(&mut self.hypervisor, &plan)?;
-        self.run(index, &domain, &built)?;
-        let now = (self.clock)();
-        let total = now.saturating_sub(began);
-        if let Some(entry) = self.entries.get_mut(index) {
-            entry.state = State::Running(built.domid);
-            entry.supervisor.started(now);
-            entry.times = Some((built.times, total));
-            entry.starts += 1;
-        }
-        info!(
-            "domain {} created {}",
-            domain.name,
-            report::created(&domain, &built, hash_ns, total)
-        );
-        Ok(built.domid)
-    }
-
-    /// Attaches the console and lets the domain run; destroys it when that fails.
-    fn run(&mut self, index: usize, domain: &Domain, built: &Built) -> Result<(), RequestError> {
-        let (_, port) = built.console;
-        let attached = match domain.console {
-            Console::Log => self.consoles.attach(&domain.name, built.domid, port),
-            Console::None => Ok(()),
-        };
-        if let Err(problem) = attached.and_then(|()| self.hypervisor.unpause(built.domid)) {
-            if let Err(left) = self.remove(index, built.domid) {
-                error!("domain {} cannot be destroyed: {left}", domain.name);
-                self.keep(index, built.domid, End::Crash);
-            }
-            return Err(problem.into());
-        }
-        Ok(())
-    }
-
-    /// Takes a domain down.
-    fn remove(&mut self, index: usize, domid: DomId) -> Result<(), RequestError> {
-        self.consoles.detach(domid);
-        match self.hypervisor.destroy_domain(domid) {
-            // Gone already: that is what was wanted.
-            Ok(())
-            | Err(xen::Error::Refused {
-                errno: xen::Errno::ESRCH,
-                ..
-            }) => {}
-            Err(problem) => return Err(problem.into()),
-        }
-        if let Some(entry) = self.entries.get_mut(index) {
-            entry.state = State::Off;
-        }
-        Ok(())
-    }
-
-    /// Puts what a domain is started from into the event log, once a boot: from the bundle it is always the same.
-    fn measure_domain(&mut self, index: usize, domain: &Domain) -> Result<(), RequestError> {
-        if self.entries.get(index).is_none_or(|entry| entry.measured) {
-            return Ok(());
-        }
-        let banks = self.log.banks().to_vec();
-        self.measure(&record::configuration(
-            &domain.name,
-            &Digests::of(&banks, &domain.canonical()),
-        ))?;
-        self.measure(&record::command_line(
-            &domain.name,
-            &Digests::of(&banks, domain.command_line.as_bytes()),
-        ))?;
-        let digests = |manifest: &Manifest, image: &str| manifest.image(image).map(|image| image.digests.clone());
-        if let Some(kernel) = digests(&self.manifest, &domain.kernel) {
-            self.measure(&record::kernel(&domain.name, &kernel))?;
-        }
-        if let Some(ramdisk) = domain
-            .ramdisk
-            .as_deref()
-            .and_then(|ramdisk| digests(&self.manifest, ramdisk))
-        {
-            self.measure(&record::ramdisk(&domain.name, &ramdisk))?;
-        }
-        if let Some(entry) = self.entries.get_mut(index) {
-            entry.measured = true;
-        }
-        Ok(())
-    }
-
-    fn measure(&mut self, record: &Record) -> Result<(), measure::AppendError> {
-        self.log.record(record)?;
-        info!("measured {}", report::measured(record));
-        Ok(())
     }
 }

@@ -3,7 +3,7 @@
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::fmt::Write;
+use core::fmt::{self, Write};
 
 use manifest::Domain;
 use measure::Record;
@@ -11,6 +11,7 @@ use xen::Hypervisor;
 
 use super::{Consoles, Host, State};
 use crate::build::Built;
+use crate::store::StoreLink;
 
 /// A measurement: PCR, digest in each bank, event.
 pub(super) fn measured(record: &Record) -> String {
@@ -26,10 +27,10 @@ pub(super) fn measured(record: &Record) -> String {
 /// A creation: what was built and where the time went.
 pub(super) fn created(domain: &Domain, built: &Built, hash_ns: u64, total_ns: u64) -> String {
     let times = built.times;
-    let named = times.create_ns + times.populate_ns + times.copy_ns + times.tables_ns + hash_ns;
+    let named = times.create_ns + times.populate_ns + times.copy_ns + times.tables_ns + times.store_ns + hash_ns;
     format!(
         "domid={} type={} vcpus={} memory_kib={} total_us={} hash_us={} create_us={} populate_us={} copy_us={} \
-         tables_us={} rest_us={}",
+         tables_us={} store_us={} rest_us={}",
         built.domid,
         domain.kind,
         domain.vcpus,
@@ -40,25 +41,31 @@ pub(super) fn created(domain: &Domain, built: &Built, hash_ns: u64, total_ns: u6
         times.populate_ns / 1000,
         times.copy_ns / 1000,
         times.tables_ns / 1000,
+        times.store_ns / 1000,
         total_ns.saturating_sub(named) / 1000,
     )
 }
 
-impl<H: Hypervisor, C: Consoles> Host<'_, H, C> {
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Off => f.write_str("off"),
+            Self::Refused(problem) => write!(f, "refused ({problem})"),
+            Self::Failed(problem) => write!(f, "failed ({problem})"),
+            Self::Running(_) => f.write_str("running"),
+            Self::Paused(_) => f.write_str("paused"),
+            Self::Preserved(_, end) => write!(f, "preserved (after {end})"),
+            Self::Ending(..) => f.write_str("ending"),
+            Self::Waiting(_) => f.write_str("waiting to restart"),
+        }
+    }
+}
+
+impl<H: Hypervisor, C: Consoles, L: StoreLink> Host<'_, H, C, L> {
     /// A line for each domain of the manifest: its state and what it takes.
     pub fn list(&mut self) -> Vec<String> {
         let mut lines = Vec::new();
         for (domain, entry) in self.manifest.domains.iter().zip(&self.entries) {
-            let state = match &entry.state {
-                State::Off => "off".into(),
-                State::Refused(problem) => format!("refused ({problem})"),
-                State::Failed(problem) => format!("failed ({problem})"),
-                State::Running(_) => "running".into(),
-                State::Paused(_) => "paused".into(),
-                State::Preserved(_, end) => format!("preserved (after {end})"),
-                State::Ending(..) => "ending".into(),
-                State::Waiting(_) => "waiting to restart".into(),
-            };
             let mut line = format!("domain={} type={}", domain.name, domain.kind);
             if let Some(domid) = entry.state.domid() {
                 let _ = write!(line, " domid={domid}");
@@ -74,7 +81,7 @@ impl<H: Hypervisor, C: Consoles> Host<'_, H, C> {
             if let Some((_, total)) = entry.times {
                 let _ = write!(line, " build_us={}", total / 1000);
             }
-            let _ = write!(line, " starts={} state={state}", entry.starts);
+            let _ = write!(line, " starts={} state={}", entry.starts, entry.state);
             lines.push(line);
         }
         lines

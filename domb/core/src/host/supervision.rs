@@ -5,34 +5,37 @@ use xen::{DomId, Hypervisor, ShutdownReason};
 
 use super::{Consoles, Host, State};
 use crate::restart::{Decision, End};
+use crate::store::StoreLink;
 
-impl<H: Hypervisor, C: Consoles> Host<'_, H, C> {
+impl<H: Hypervisor, C: Consoles, L: StoreLink> Host<'_, H, C, L> {
     /// Looks for domains that ended, and does with each what its policy says.
     pub fn domain_exception(&mut self) {
-        for index in 0..self.entries.len() {
+        for index in self.store_first() {
             if let Some(State::Ending(domid, decision)) = self.entries.get(index).map(|entry| entry.state.clone()) {
                 self.take_down(index, domid, decision);
                 continue;
             }
             let Some(domid) = self.running(index) else { continue };
-            let end = match self.hypervisor.domain_info(domid) {
-                Ok(Some(info)) => match info.shutdown {
-                    Some(ShutdownReason::Poweroff) => End::Poweroff,
-                    Some(ShutdownReason::Reboot) => End::Reboot,
-                    Some(ShutdownReason::Crash) => End::Crash,
-                    // Nobody here asked it to suspend, and nobody would resume it.
-                    Some(ShutdownReason::Suspend) => End::Crash,
-                    None if info.dying => End::Crash,
-                    None => continue,
-                },
-                Ok(None) => End::Crash,
-                Err(problem) => {
-                    error!("domain {}: {problem}", self.name(index));
-                    continue;
-                }
-            };
-            self.ended(index, domid, end);
+            match self.end_of(domid) {
+                Ok(Some(end)) => self.ended(index, domid, end),
+                Ok(None) => {}
+                Err(problem) => error!("domain {}: {problem}", self.name(index)),
+            }
         }
+    }
+
+    /// How a domain ended; none when it did not.
+    pub(super) fn end_of(&mut self, domid: DomId) -> xen::Result<Option<End>> {
+        let Some(info) = self.hypervisor.domain_info(domid)? else {
+            return Ok(Some(End::Crash));
+        };
+        Ok(match info.shutdown {
+            Some(ShutdownReason::Poweroff) => Some(End::Poweroff),
+            Some(ShutdownReason::Reboot) => Some(End::Reboot),
+            // Nobody here asked it to suspend, and nobody would resume it.
+            Some(ShutdownReason::Crash | ShutdownReason::Suspend) => Some(End::Crash),
+            None => info.dying.then_some(End::Crash),
+        })
     }
 
     /// When [`Host::run_due`] has something to do next, in nanoseconds of system time.
@@ -59,11 +62,18 @@ impl<H: Hypervisor, C: Consoles> Host<'_, H, C> {
             if !due {
                 continue;
             }
-            if let Some(when) = self.need_waits(index) {
+            if let Some(when) = self.need_waits(index).or_else(|| self.old_store_goes(index)) {
                 if let Some(entry) = self.entries.get_mut(index) {
                     entry.state = State::Waiting(when);
                 }
             } else if self.start(index).is_err() {
+                if matches!(
+                    self.entries.get(index).map(|entry| &entry.state),
+                    Some(State::Waiting(_))
+                ) {
+                    // For the store: that is no fault of its own.
+                    continue;
+                }
                 let decision = self
                     .entries
                     .get_mut(index)
@@ -85,7 +95,7 @@ impl<H: Hypervisor, C: Consoles> Host<'_, H, C> {
         waiting.max()
     }
 
-    fn ended(&mut self, index: usize, domid: DomId, end: End) {
+    pub(super) fn ended(&mut self, index: usize, domid: DomId, end: End) {
         let now = (self.clock)();
         let Some(entry) = self.entries.get_mut(index) else {
             return;
@@ -96,6 +106,8 @@ impl<H: Hypervisor, C: Consoles> Host<'_, H, C> {
             self.name(index)
         );
         if decision == Decision::Preserve {
+            self.disconnect_store(index);
+            self.unwire(index);
             self.keep(index, domid, end);
             return;
         }

@@ -52,6 +52,8 @@ pub struct Connections {
     pub shared_info: u64,
     /// The guest's event channel port to xenstore; 0 when nobody serves it.
     pub xenstore_port: u32,
+    /// The guest is xenstore: no frame of a ring is named, and the port is one that its builder offers to it.
+    pub is_xenstore: bool,
     /// The guest's event channel port to its console; 0 when nobody serves it.
     pub console_port: u32,
 }
@@ -81,7 +83,9 @@ impl Layout {
         info.nr_pages.set(self.nr_pages);
         info.shared_info.set(connections.shared_info);
         let mut flags = SIF_VIRT_P2M_4TOOLS;
-        info.store_mfn.set(mfn_of(self.xenstore.pfn));
+        if !connections.is_xenstore {
+            info.store_mfn.set(mfn_of(self.xenstore.pfn));
+        }
         info.store_evtchn.set(connections.xenstore_port);
         info.console_mfn.set(mfn_of(self.console.pfn));
         info.console_evtchn.set(connections.console_port);

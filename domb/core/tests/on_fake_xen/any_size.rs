@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use domb_core::build::{Built, Step};
+use domb_core::build::{Built, Step, Store};
 use manifest::{Domain, Kind};
 use proptest::prelude::*;
 use xen::{DomId, Hypervisor};
@@ -14,11 +14,17 @@ use crate::machine::Machine;
 use crate::scene;
 use crate::{pv_start, pvh_start};
 
+/// The domain that is the store.
+const STORE: DomId = DomId(9);
+/// The port that is offered to it.
+pub(crate) const BUILDER_PORT: u32 = 42;
+
 /// A domain and what it is built from.
 pub(crate) struct Case {
     pub(crate) domain: Domain,
     pub(crate) kernel: Kernel,
     pub(crate) ramdisk: Vec<u8>,
+    pub(crate) store: Store,
     /// Extents of more than one page that the machine has.
     large_extents: u64,
 }
@@ -34,6 +40,7 @@ impl fmt::Debug for Case {
             .field("command_line", &self.domain.command_line.len())
             .field("kernel", &(self.kernel.like, self.kernel.data.len(), self.kernel.bss))
             .field("ramdisk", &self.ramdisk.len())
+            .field("store", &self.store)
             .field("large_extents", &self.large_extents)
             .finish()
     }
@@ -84,8 +91,21 @@ fn case(kind: Kind) -> impl Strategy<Value = Case> {
         let letters = ('!'..='~').cycle();
         letters.take(length.min(kind.max_command_line())).collect::<String>()
     });
-    (memory, vcpus, kernel, size(3 << 20), command_line).prop_map(move |sizes| {
-        let ((pages, more, large_extents), (vcpus, more_vcpus), (like, seed, data, bss), ramdisk, command_line) = sizes;
+    let store = prop_oneof![
+        Just(Store::None),
+        Just(Store::ServedBy(STORE)),
+        // A store is a PV domain.
+        Just(match kind {
+            Kind::Pv => Store::Server {
+                domid: STORE,
+                port: BUILDER_PORT,
+            },
+            Kind::Pvh => Store::ServedBy(STORE),
+        }),
+    ];
+    (memory, vcpus, kernel, size(3 << 20), command_line, store).prop_map(move |sizes| {
+        let ((pages, more, large_extents), (vcpus, more_vcpus), kernel, ramdisk, command_line, store) = sizes;
+        let (like, seed, data, bss) = kernel;
         Case {
             domain: Domain {
                 kind,
@@ -98,6 +118,7 @@ fn case(kind: Kind) -> impl Strategy<Value = Case> {
             },
             kernel: Kernel::new(like, seed, data, bss as u64 + 1),
             ramdisk: pattern(seed ^ 0x55, ramdisk),
+            store,
             large_extents,
         }
     })
@@ -107,7 +128,7 @@ fn case(kind: Kind) -> impl Strategy<Value = Case> {
 fn check(mib: u64, case: &Case, look: impl Fn(&Machine, &Guest, &Built, &Case)) {
     let xen = FakeXen::new(mib);
     xen.machine_mut().large_extents = case.large_extents;
-    match scene::build(&xen, &case.domain, &case.kernel.elf(), &case.ramdisk) {
+    match scene::build_with(&xen, &case.domain, &case.kernel.elf(), &case.ramdisk, case.store) {
         Ok(built) => {
             let machine = xen.machine();
             machine.assert_obeyed();
@@ -115,12 +136,24 @@ fn check(mib: u64, case: &Case, look: impl Fn(&Machine, &Guest, &Built, &Case)) 
             assert_eq!(guest.uuid, case.domain.uuid);
             assert_eq!(guest.max_vcpus, u32::from(case.domain.max_vcpus));
             assert!(guest.max_pages >= case.domain.maxmem_kib / 4);
-            assert_eq!(guest.ports, [DomId::INITIAL], "one port, the console's");
-            assert_eq!(built.console.1, 1);
-            let grant = guest.grants[&xen::GRANT_RESERVED_CONSOLE];
-            assert_eq!((grant.to, grant.frame), (DomId::INITIAL, built.console.0));
-            let ring = machine.frame_of(built.domid, built.console.0).unwrap();
-            assert_eq!(machine.page(ring), &[0; 4096]);
+            let mut rings = vec![(xen::GRANT_RESERVED_CONSOLE, DomId::INITIAL, built.console)];
+            if case.store == Store::ServedBy(STORE) {
+                rings.push((xen::GRANT_RESERVED_XENSTORE, STORE, built.store.unwrap()));
+            } else {
+                assert_eq!(built.store, None);
+            }
+            assert_eq!(guest.ports.len(), rings.len());
+            assert_eq!(guest.grants.len(), rings.len());
+            for (reference, server, (frame, port)) in rings {
+                assert_eq!(guest.ports[port as usize - 1], server);
+                let grant = guest.grants[&reference];
+                assert_eq!((grant.to, grant.frame), (server, frame));
+                let ring = machine.frame_of(built.domid, frame).unwrap();
+                assert_eq!(machine.page(ring), &[0; 4096]);
+            }
+            if matches!(case.store, Store::Server { .. }) {
+                assert_eq!(built.domid, STORE);
+            }
             look(&machine, guest, &built, case);
             drop(machine);
             xen.clone().destroy_domain(built.domid).unwrap();
@@ -174,6 +207,7 @@ fn a_large_domain() {
             },
             kernel: Kernel::new(Like::Linux, 1, 3 << 20, 0x1234),
             ramdisk: pattern(2, 5 << 20),
+            store: Store::ServedBy(STORE),
             large_extents,
         };
         check(5 << 10, &case, look);

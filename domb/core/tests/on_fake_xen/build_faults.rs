@@ -1,8 +1,8 @@
 //! Each call that a build makes fails in turn: nothing may be left of the domain, and the next one is built.
 
-use domb_core::build::{BuildError, Step};
+use domb_core::build::{BuildError, Step, Store};
 use manifest::{Domain, Kind};
-use xen::{Errno, Error, Hypervisor};
+use xen::{DomId, Errno, Error, Hypervisor};
 
 use crate::fake_xen::FakeXen;
 use crate::scene::{self, MIB_IN_KIB};
@@ -39,11 +39,11 @@ fn steps(operation: &str) -> &'static [Step] {
 }
 
 /// Builds with each call failing in turn; the operations that failed.
-fn fail_each(domain: &Domain, error: fn(&'static str) -> Error) -> Vec<&'static str> {
+fn fail_each(domain: &Domain, store: Store, error: fn(&'static str) -> Error) -> Vec<&'static str> {
     let kernel = scene::image(&domain.kernel);
     let ramdisk = domain.ramdisk.as_deref().map(scene::image).unwrap_or_default();
     let xen = FakeXen::new(24);
-    let build = || scene::build(&xen, domain, kernel, ramdisk);
+    let build = || scene::build_with(&xen, domain, kernel, ramdisk, store);
     let mut failed = Vec::new();
     for call in 1.. {
         xen.machine_mut().fail(call, error);
@@ -75,6 +75,18 @@ fn fail_each(domain: &Domain, error: fn(&'static str) -> Error) -> Vec<&'static 
     failed
 }
 
+/// What each kind of domain can have to do with a store.
+fn all_stores(kind: Kind) -> Vec<Store> {
+    let mut stores = vec![Store::None, Store::ServedBy(DomId(9))];
+    if kind == Kind::Pv {
+        stores.push(Store::Server {
+            domid: DomId(9),
+            port: 42,
+        });
+    }
+    stores
+}
+
 fn all_kinds() -> Vec<Domain> {
     let pv = scene::domain("pv");
     vec![
@@ -97,8 +109,15 @@ fn all_kinds() -> Vec<Domain> {
 
 #[test]
 fn a_refused_call_leaves_nothing_behind() {
-    for domain in all_kinds() {
-        let failed = fail_each(&domain, REFUSED);
+    let cases = all_kinds().into_iter().flat_map(|domain| {
+        all_stores(domain.kind)
+            .into_iter()
+            .map(move |store| (domain.clone(), store))
+    });
+    for (domain, store) in cases {
+        let failed = fail_each(&domain, store, REFUSED);
+        let ports = failed.iter().filter(|call| **call == "EVTCHNOP_alloc_unbound");
+        assert_eq!(ports.count(), if matches!(store, Store::ServedBy(_)) { 2 } else { 1 });
         let mut seen = failed.clone();
         seen.sort_unstable();
         seen.dedup();
@@ -123,8 +142,8 @@ fn a_refused_call_leaves_nothing_behind() {
 #[test]
 fn neither_do_a_full_window_and_a_call_half_done() {
     for domain in all_kinds() {
-        fail_each(&domain, NO_ROOM);
-        fail_each(&domain, NONE_DONE);
+        fail_each(&domain, Store::ServedBy(DomId(9)), NO_ROOM);
+        fail_each(&domain, Store::ServedBy(DomId(9)), NONE_DONE);
     }
 }
 

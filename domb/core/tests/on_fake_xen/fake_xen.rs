@@ -127,6 +127,9 @@ impl Hypervisor for FakeXen {
         if request.max_vcpus == 0 || request.max_vcpus > 128 || request.max_grant_frames == 0 {
             return Err(machine.violation(OP, Errno::EINVAL, format!("{request:?}")));
         }
+        if let Some(taken) = request.domid.filter(|domid| machine.domains.contains_key(domid)) {
+            return Err(machine.violation(OP, Errno(17), format!("number {taken} is taken")));
+        }
         machine.create(request).ok_or(Error::Refused {
             operation: OP,
             errno: Errno::ENOMEM,

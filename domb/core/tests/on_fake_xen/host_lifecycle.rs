@@ -44,6 +44,22 @@ fn run_due(scene: &mut Scene) -> u64 {
 }
 
 #[test]
+fn what_the_operator_crashes_has_crashed() {
+    for (action, state) in [
+        (Action::Destroy, "off"),
+        (Action::Restart, "waiting to restart"),
+        (Action::Preserve, "preserved (after crash)"),
+    ] {
+        let mut scene = running(vec![always(action), domain("other")]);
+        scene.host.crash("web").unwrap();
+        assert_eq!(scene.state("web"), state);
+        assert_eq!(scene.host.crash("web"), Err(RequestError::NotRunning));
+        assert_eq!(scene.state("other"), "running");
+        scene.finish();
+    }
+}
+
+#[test]
 fn destroy() {
     for reason in [Poweroff, Reboot, Crash, Suspend] {
         let mut scene = running(vec![always(Action::Destroy), domain("other")]);

@@ -2,6 +2,8 @@
 //!
 //! What a real Xen would refuse is refused, and noted as a violation: a builder that is right does no such thing.
 
+mod connections;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use xen::{DomId, DomainKind, Errno, Error, PAGE_SIZE, ShutdownReason};
@@ -43,15 +45,23 @@ pub(crate) struct Machine {
     /// Machine frames of each foreign mapping and the domain they are of.
     mappings: BTreeMap<u64, (DomId, Vec<u64>)>,
     next_mapping: u64,
+    /// Mappings that are not the initial domain's, and whose they are.
+    mapped_by: BTreeMap<u64, DomId>,
     /// Ports of the initial domain: where each leads.
     pub(crate) own_ports: BTreeMap<u32, (DomId, u32)>,
     next_port: u32,
+    /// Ports that others than the initial domain bound to, and who did.
+    bound: BTreeMap<(DomId, u32), DomId>,
+    /// Domains that take their time to go, once they are destroyed.
+    pub(crate) lingering: BTreeSet<DomId>,
     /// Extents of more than one page that are left.
     pub(crate) large_extents: u64,
     /// Pages that go to someone else as soon as the free ones were counted.
     pub(crate) vanishing_pages: u64,
     taken: u64,
     pub(crate) hvm: bool,
+    /// What was called, if that is to be known.
+    pub(crate) calls: Option<Vec<&'static str>>,
     fault: Option<Fault>,
     failed: Option<&'static str>,
     violations: Vec<String>,
@@ -69,12 +79,16 @@ impl Machine {
             next_domid: 1,
             mappings: BTreeMap::new(),
             next_mapping: 0,
+            mapped_by: BTreeMap::new(),
             own_ports: BTreeMap::new(),
             next_port: 1,
+            bound: BTreeMap::new(),
+            lingering: BTreeSet::new(),
             large_extents: u64::MAX,
             vanishing_pages: 0,
             taken: 0,
             hvm: true,
+            calls: None,
             fault: None,
             failed: None,
             violations: Vec::new(),
@@ -95,6 +109,9 @@ impl Machine {
 
     /// Every call begins here.
     pub(crate) fn call(&mut self, operation: &'static str) -> xen::Result<()> {
+        if let Some(calls) = &mut self.calls {
+            calls.push(operation);
+        }
         if let Some(fault) = &mut self.fault {
             fault.after -= 1;
             if fault.after == 0 {
@@ -191,8 +208,14 @@ impl Machine {
         if self.free_pages() < 2 {
             return None;
         }
-        let domid = request.domid.unwrap_or(DomId(self.next_domid));
-        self.next_domid = domid.0 + 1;
+        let domid = request.domid.unwrap_or_else(|| {
+            // As Xen does: the next free one behind the last that nobody chose.
+            while self.domains.contains_key(&DomId(self.next_domid)) {
+                self.next_domid += 1;
+            }
+            self.next_domid += 1;
+            DomId(self.next_domid - 1)
+        });
         // The other is the grant table's.
         let [shared_info, _] = [0, 1].map(|_| {
             let frame = self.allocate(domid, 0).unwrap();
@@ -227,11 +250,8 @@ impl Machine {
 
     /// Destroys a domain; it stays, dying, while others map its pages.
     pub(crate) fn destroy(&mut self, domid: DomId) {
-        if let Some(guest) = self.domains.get_mut(&domid) {
-            guest.dying = true;
-        }
-        self.reap(domid);
-        if self.domains.contains_key(&domid) {
+        self.vanish(domid);
+        if self.domains.contains_key(&domid) && !self.lingering.contains(&domid) {
             self.violations
                 .push(format!("domain {domid} destroyed while its pages are mapped"));
         }
@@ -240,15 +260,33 @@ impl Machine {
     /// A domain goes without anyone here having asked for it.
     pub(crate) fn vanish(&mut self, domid: DomId) {
         self.domains.get_mut(&domid).unwrap().dying = true;
+        // What it has of others goes first.
+        self.bound.retain(|_, by| *by != domid);
+        let mapped: Vec<u64> = self
+            .mapped_by
+            .iter()
+            .filter(|(_, by)| **by == domid)
+            .map(|(id, _)| *id)
+            .collect();
+        for id in mapped {
+            self.remove_mapping(id);
+        }
+        self.reap(domid);
+    }
+
+    /// A domain that took its time is gone.
+    pub(crate) fn let_go(&mut self, domid: DomId) {
+        assert!(self.lingering.remove(&domid));
         self.reap(domid);
     }
 
     fn reap(&mut self, domid: DomId) {
         let dying = self.domains.get(&domid).is_some_and(|guest| guest.dying);
-        if !dying || self.mappings.values().any(|(of, _)| *of == domid) {
+        if !dying || self.lingering.contains(&domid) || self.mappings.values().any(|(of, _)| *of == domid) {
             return;
         }
         self.domains.remove(&domid);
+        self.bound.retain(|(of, _), _| *of != domid);
         for frame in 0..self.total_pages() {
             let owner = self.owners[usize::try_from(frame).unwrap()];
             if owner == Owner::Domain(domid) || owner == Owner::Shared(domid) {
@@ -306,6 +344,7 @@ impl Machine {
 
     pub(crate) fn remove_mapping(&mut self, id: u64) {
         let (domid, _) = self.mappings.remove(&id).unwrap();
+        self.mapped_by.remove(&id);
         self.reap(domid);
     }
 
@@ -318,25 +357,6 @@ impl Machine {
         self.contents
             .entry(frame)
             .or_insert_with(|| Box::new([SCRUBBED; PAGE_SIZE]))
-    }
-
-    /// Binds a port of the initial domain to one of another.
-    pub(crate) fn bind(&mut self, domid: DomId, port: u32) -> xen::Result<u32> {
-        const OP: &str = "EVTCHNOP_bind_interdomain";
-        self.call(OP)?;
-        let remote = self.alive(OP, domid)?.ports.get(port as usize - 1).copied();
-        let taken = self.own_ports.values().any(|&end| end == (domid, port));
-        if remote != Some(DomId::INITIAL) || taken {
-            return Err(self.violation(
-                OP,
-                Errno::EINVAL,
-                format!("port {port} is for {remote:?}, taken: {taken}"),
-            ));
-        }
-        let own = self.next_port;
-        self.next_port += 1;
-        self.own_ports.insert(own, (domid, port));
-        Ok(own)
     }
 
     /// The domain's guest ends it.
@@ -359,6 +379,7 @@ impl Machine {
         assert_eq!(self.domains.keys().collect::<Vec<_>>(), [] as [&DomId; 0]);
         assert_eq!(self.mappings, BTreeMap::new());
         assert_eq!(self.own_ports, BTreeMap::new());
+        assert_eq!(self.bound, BTreeMap::new());
         assert_eq!(self.free_pages() + self.taken, self.total_pages());
     }
 

@@ -5,6 +5,7 @@
 mod bytes;
 mod clock;
 mod consoles;
+mod fake_store;
 mod fake_xen;
 mod guest;
 mod guest_view;
@@ -21,3 +22,8 @@ mod host_faults;
 mod host_lifecycle;
 mod host_measurement;
 mod host_start;
+mod host_store;
+mod store_faults;
+mod store_requests;
+mod store_restart;
+mod store_tree;

@@ -1,9 +1,9 @@
 //! What a PV guest finds when it starts: `struct start_info` and "start of day" in `public/xen.h`.
 
-use domb_core::build::Built;
+use domb_core::build::{Built, Store};
 use xen::{LEGACY_MAX_VCPUS, VCPU_INFO_BYTES, VCPU_INFO_UPCALL_MASK};
 
-use crate::any_size::{Case, assert_kernel, assert_ramdisk};
+use crate::any_size::{BUILDER_PORT, Case, assert_kernel, assert_ramdisk};
 use crate::bytes::{half, word};
 use crate::guest::{Context, Guest};
 use crate::kernel::{BASE, HYPERCALL_PAGE, INIT_P2M, Like, PV_ENTRY};
@@ -26,7 +26,11 @@ pub(crate) fn look(machine: &Machine, guest: &Guest, built: &Built, case: &Case)
     assert_eq!(&info[..32], b"xen-3.0-x86_64\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0");
     assert_eq!(word(&info, 32), case.pages());
     assert_eq!(word(&info, 40), guest.shared_info << 12);
-    assert_eq!(half(&info, 64), 0, "nobody serves the store");
+    match case.store {
+        Store::None => assert_eq!(half(&info, 64), 0, "nobody serves the store"),
+        Store::ServedBy(_) => assert_eq!(Some((word(&info, 56), half(&info, 64))), built.store),
+        Store::Server { .. } => assert_eq!((word(&info, 56), half(&info, 64)), (0, BUILDER_PORT)),
+    }
     assert_eq!((word(&info, 72), half(&info, 80)), built.console);
     let command_line = case.domain.command_line.as_bytes();
     assert_eq!(&info[128..128 + command_line.len()], command_line);
@@ -46,8 +50,10 @@ pub(crate) fn look(machine: &Machine, guest: &Guest, built: &Built, case: &Case)
         machine.read_physical(built.domid, address, count)
     });
 
-    let store = machine.page(word(&info, 56));
-    assert_eq!(store, &[0; 4096]);
+    if !matches!(case.store, Store::Server { .. }) {
+        let store = machine.page(word(&info, 56));
+        assert_eq!(store, &[0; 4096]);
+    }
     let shared_info = machine.page(guest.shared_info);
     let masks = (0..LEGACY_MAX_VCPUS).map(|vcpu| shared_info[vcpu * VCPU_INFO_BYTES + VCPU_INFO_UPCALL_MASK]);
     assert!(masks.eq([1; LEGACY_MAX_VCPUS]));

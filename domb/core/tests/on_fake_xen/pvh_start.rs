@@ -133,6 +133,12 @@ fn parameters(guest: &Guest, built: &Built, read: impl Fn(u64, u64) -> Vec<u8>, 
     assert_eq!(parameter(HvmParam::ConsolePfn), built.console.0);
     assert_eq!(parameter(HvmParam::ConsoleEvtchn), built.console.1.into());
     inside(map, RESERVED, built.console.0 << 12, 4096);
+    let store = [HvmParam::StorePfn, HvmParam::StoreEvtchn].map(|param| guest.params.get(&(param as u32)).copied());
+    let expected = built.store.map(|(frame, port)| [frame, port.into()]);
+    assert_eq!(store, expected.map_or([None; 2], |values| values.map(Some)));
+    if let Some((frame, _)) = built.store {
+        inside(map, RESERVED, frame << 12, 4096);
+    }
     let identity = parameter(HvmParam::IdentPt);
     inside(map, RESERVED, identity, 4096);
     for (slot, entry) in (0u32..).zip(read(identity, 4096).chunks(4)) {

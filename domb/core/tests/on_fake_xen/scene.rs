@@ -4,15 +4,16 @@ use std::convert::Infallible;
 use std::ops::Range;
 use std::sync::OnceLock;
 
-use domb_core::build::{self, Built, Failure, Plan};
+use domb_core::build::{self, Built, Failure, Plan, Store};
 use domb_core::bundle;
 use domb_core::host::{BootError, Host, Identity};
-use manifest::{Action, Console, Domain, Image, Kind, LogLevel, Manifest, StoreQuota, StoreSettings};
+use manifest::{Action, Console, Domain, Image, Kind, LogLevel, Manifest, Role, StoreQuota, StoreSettings};
 use measure::{Bank, Digests};
 use xen::DomId;
 
 use crate::clock;
 use crate::consoles::FakeConsoles;
+use crate::fake_store::{FakeLink, FakeStore};
 use crate::fake_xen::FakeXen;
 use crate::kernel::{Kernel, Like, pattern};
 
@@ -64,6 +65,16 @@ pub(crate) fn pvh(name: &str) -> Domain {
         vcpus: 2,
         max_vcpus: 4,
         ..domain(name)
+    }
+}
+
+/// The domain that is the store.
+pub(crate) fn store() -> Domain {
+    Domain {
+        roles: vec![Role::Store],
+        ramdisk: None,
+        console: Console::None,
+        ..domain("store")
     }
 }
 
@@ -134,7 +145,8 @@ pub(crate) fn bundle(manifest: &Manifest) -> Vec<u8> {
 pub(crate) struct Scene {
     pub(crate) xen: FakeXen,
     pub(crate) consoles: FakeConsoles,
-    pub(crate) host: Host<'static, FakeXen, FakeConsoles>,
+    pub(crate) store: FakeStore,
+    pub(crate) host: Host<'static, FakeXen, FakeConsoles, FakeLink>,
 }
 
 impl Scene {
@@ -144,12 +156,28 @@ impl Scene {
     }
 
     pub(crate) fn from_bundle(bundle: Vec<u8>) -> Result<Self, BootError> {
+        // The bundle lies in the builder's memory for ever.
+        Self::on(bundle.leak())
+    }
+
+    pub(crate) fn on(bundle: &'static [u8]) -> Result<Self, BootError> {
         let xen = FakeXen::new(64);
         let consoles = FakeConsoles::new(&xen);
-        // The bundle lies in the builder's memory for ever.
-        let bundle = bundle.leak();
-        let host = Host::new(xen.clone(), consoles.clone(), clock::now, bundle, &IDENTITY)?;
-        Ok(Self { xen, consoles, host })
+        let store = FakeStore::new(&xen);
+        let host = Host::new(
+            xen.clone(),
+            consoles.clone(),
+            store.link(),
+            clock::now,
+            bundle,
+            &IDENTITY,
+        )?;
+        Ok(Self {
+            xen,
+            consoles,
+            store,
+            host,
+        })
     }
 
     /// Starts what starts with the host; the names of those that did.
@@ -180,26 +208,45 @@ impl Scene {
         self.host.domain_exception();
     }
 
-    /// Destroys every domain that is there, and asserts that nothing is left.
+    /// Destroys every domain that is there, the store last, and asserts that nothing is left.
     #[track_caller]
     pub(crate) fn finish(mut self) {
-        for name in self.host.names(|_| true) {
-            if self.host.domid(&name).is_some() {
-                self.host.destroy(&name).unwrap();
+        let (stores, mut names): (Vec<_>, Vec<_>) = self.host.names(|_| true).into_iter().partition(|it| it == "store");
+        names.extend(stores);
+        for name in names {
+            if self.host.domid(&name).is_none() {
+                continue;
             }
+            if name == "store" && self.state(&name) == "running" {
+                assert_eq!(self.store.served(), []);
+                assert_eq!(self.store.homes(), [] as [&str; 0]);
+            }
+            self.host.destroy(&name).unwrap();
         }
         self.xen.machine().assert_empty();
         assert_eq!(self.consoles.names(), [] as [&str; 0]);
     }
 }
 
-/// Builds a domain from images of its own.
+/// Builds a domain from images of its own, on a host without a store.
 pub(crate) fn build(xen: &FakeXen, domain: &Domain, kernel: &[u8], ramdisk: &[u8]) -> Result<Built, Failure> {
+    build_with(xen, domain, kernel, ramdisk, Store::None)
+}
+
+/// Builds a domain from images of its own.
+pub(crate) fn build_with(
+    xen: &FakeXen,
+    domain: &Domain,
+    kernel: &[u8],
+    ramdisk: &[u8],
+    store: Store,
+) -> Result<Built, Failure> {
     let plan = Plan {
         domain,
         kernel,
         ramdisk,
         console_server: DomId::INITIAL,
+        store,
         clock: clock::now,
     };
     build::build(&mut xen.clone(), &plan)

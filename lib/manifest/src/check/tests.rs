@@ -125,8 +125,8 @@ fn each_limit_is_named_with_what_is_accepted() {
             "domain web: quota nodes of 1048577; accepted: 1 to 1048576",
         ),
         (
-            |web| web.store_quota.output_bytes = Some(0),
-            "domain web: quota output-bytes of 0; accepted: 16384 to 1073741824",
+            |web| web.store_quota.outstanding = Some(0),
+            "domain web: quota outstanding of 0; accepted: 1 to 65536",
         ),
         (
             |web| web.store_access = vec![web.store_access[0].clone(); 65],

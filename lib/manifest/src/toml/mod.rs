@@ -219,6 +219,7 @@ fn key_of(error: &Error, in_domain: bool) -> Option<&'static str> {
         Error::MaxVcpus { .. } => "maxvcpus",
         Error::DuplicateRole(_) | Error::DuplicateStore(_) | Error::StoreRole => "roles",
         Error::StoreKind(_) => "type",
+        Error::StoreRamdisk(_) => "ramdisk",
         Error::ServesWithoutRole(_) | Error::DuplicateClass(_) => "serves",
         // The key that is missing has no place; the role that asks for it has.
         Error::ServesNothing => "roles",

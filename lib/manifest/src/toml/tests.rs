@@ -45,7 +45,7 @@ on_crash = "restart"
 console = "none"
 roles = ["driver", "management"]
 serves = ["vbd", "9pfs"]
-store-quota = { nodes = 2000, bytes = 1, watches = 2, transactions = 3, operations = 4, permissions = 5, path = 64, node-size = 7, output-bytes = 16384, events = 9 }
+store-quota = { nodes = 2000, bytes = 1, watches = 2, transactions = 3, operations = 4, permissions = 5, path = 64, node-size = 7, outstanding = 8, events = 9 }
 store-access = [
     { path = "/local/domain/*/data", access = "read" },
     { of = "store", path = "**", access = "write" },
@@ -164,7 +164,7 @@ fn every_key_is_read() {
                 permissions: Some(5),
                 path: Some(64),
                 node_size: Some(7),
-                output_bytes: Some(16384),
+                outstanding: Some(8),
                 events: Some(9),
             },
             store_access: vec![
@@ -436,7 +436,7 @@ fn values_that_are_not_accepted() {
         (
             "store-quota = { node_size = 1 }",
             "10:17: domain.store-quota.node_size: unknown key; accepted here: nodes, bytes, watches, transactions, operations, \
-             permissions, path, node-size, output-bytes, events",
+             permissions, path, node-size, outstanding, events",
         ),
         (
             "store-access = [{ path = \"/x\" }]",

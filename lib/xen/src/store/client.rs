@@ -118,6 +118,11 @@ impl<T: Transport> Client<T> {
         &mut self.transport
     }
 
+    /// Gives the transport back.
+    pub fn into_transport(self) -> T {
+        self.transport
+    }
+
     /// Sends a request and waits for its answer. `subject` is for errors only; `parts` are sent one after the other.
     ///
     /// # Errors

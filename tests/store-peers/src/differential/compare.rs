@@ -24,7 +24,11 @@ pub struct Difference {
 impl Difference {
     /// What kind of step it is, and what kind of answer each store gave.
     pub fn kind(&self) -> String {
-        let who = if self.action.client < SOCKETS { "socket" } else { "domain" };
+        let who = if self.action.client < SOCKETS {
+            "socket"
+        } else {
+            "domain"
+        };
         let what = match &self.action.request {
             Request::Plain(operation, _) => operation.name(),
             Request::Unknown(..) => "unknown",
@@ -35,7 +39,11 @@ impl Difference {
             Answer::Done(_) => "done".to_owned(),
             Answer::Refused(error) => error.clone(),
         };
-        let events = if self.ours.events == self.theirs.events { "" } else { ", other events" };
+        let events = if self.ours.events == self.theirs.events {
+            ""
+        } else {
+            ", other events"
+        };
         let (ours, theirs) = (answer(&self.ours.answer), answer(&self.theirs.answer));
         format!("{who} {what}: {ours} against {theirs}{events}")
     }
@@ -44,8 +52,16 @@ impl Difference {
 impl fmt::Debug for Difference {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(formatter, "{:?}", self.action)?;
-        writeln!(formatter, "  xenstore-guard: {:?} {:?}", self.ours.answer, self.ours.events)?;
-        write!(formatter, "  {}: {:?} {:?}", self.stock, self.theirs.answer, self.theirs.events)
+        writeln!(
+            formatter,
+            "  xenstore-guard: {:?} {:?}",
+            self.ours.answer, self.ours.events
+        )?;
+        write!(
+            formatter,
+            "  {}: {:?} {:?}",
+            self.stock, self.theirs.answer, self.theirs.events
+        )
     }
 }
 

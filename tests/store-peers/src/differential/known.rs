@@ -73,7 +73,10 @@ pub const KNOWN: &[Known] = &[
         explains: |action, ours, theirs| {
             let without_special = |answer: &Answer| -> Result<Vec<Vec<u8>>, String> {
                 let names = sorted_names(answer)?.into_iter();
-                Ok(names.filter(|name| !name.starts_with(b"@")).map(<[u8]>::to_vec).collect())
+                Ok(names
+                    .filter(|name| !name.starts_with(b"@"))
+                    .map(<[u8]>::to_vec)
+                    .collect())
             };
             is(action, Operation::Directory)
                 && ours.events == theirs.events
@@ -94,9 +97,11 @@ pub const KNOWN: &[Known] = &[
         explains: |action, ours, theirs| {
             is(action, Operation::Rm)
                 && ours.answer == theirs.answer
-                && ours.events.iter().zip(&theirs.events).all(|(ours, theirs)| {
-                    ours.iter().all(|event| theirs.contains(event))
-                })
+                && ours
+                    .events
+                    .iter()
+                    .zip(&theirs.events)
+                    .all(|(ours, theirs)| ours.iter().all(|event| theirs.contains(event)))
         },
     },
     Known {
@@ -105,9 +110,11 @@ pub const KNOWN: &[Known] = &[
         explains: |action, ours, theirs| {
             matches!(action.request, Request::End(..))
                 && ours.answer == theirs.answer
-                && ours.events.iter().zip(&theirs.events).all(|(ours, theirs)| {
-                    theirs.iter().all(|event| ours.contains(event))
-                })
+                && ours
+                    .events
+                    .iter()
+                    .zip(&theirs.events)
+                    .all(|(ours, theirs)| theirs.iter().all(|event| ours.contains(event)))
         },
     },
     Known {
@@ -121,7 +128,11 @@ pub const KNOWN: &[Known] = &[
         explains: |_, ours, theirs| {
             let different = |events: &Vec<Event>| events.iter().cloned().collect::<BTreeSet<_>>();
             ours.answer == theirs.answer
-                && ours.events.iter().map(different).eq(theirs.events.iter().map(different))
+                && ours
+                    .events
+                    .iter()
+                    .map(different)
+                    .eq(theirs.events.iter().map(different))
         },
     },
     Known {
@@ -130,7 +141,9 @@ pub const KNOWN: &[Known] = &[
         explains: |_, ours, theirs| {
             ours.answer == theirs.answer
                 && ours.events.iter().zip(&theirs.events).all(|(ours, theirs)| {
-                    ours.iter().filter(|event| event.path != "/").eq(theirs.iter().filter(|event| event.path != "/"))
+                    ours.iter()
+                        .filter(|event| event.path != "/")
+                        .eq(theirs.iter().filter(|event| event.path != "/"))
                 })
         },
     },

@@ -209,7 +209,9 @@ fn unknown<L: Link>(client: &mut Client<L>, number: u32, payload: &[u8]) -> Resu
     client.link().send(&message, end)?;
     // Answered with the number that was sent, or with ERROR.
     let reply = client.receive_until(end)?.context("no answer")?;
-    let text = String::from_utf8_lossy(&reply.payload).trim_end_matches('\0').to_owned();
+    let text = String::from_utf8_lossy(&reply.payload)
+        .trim_end_matches('\0')
+        .to_owned();
     Ok(if reply.header.operation == Operation::Error as u32 {
         Answer::Refused(text)
     } else {

@@ -13,7 +13,9 @@ const NAMES: [&str; 5] = ["data", "a", "b", "device", "state"];
 /// Paths that are wrong, each in its own way.
 const WRONG_PATHS: [&str; 7] = ["", "a/", "//", "/a//b", "da ta", "a:b", "\u{e9}"];
 /// Lists of permissions that are right for someone.
-const PERMISSIONS: [&str; 9] = ["n0", "n1", "n2 r1", "b1 r2", "n3 w1 b2", "r0 n1", "n1 r0", "b2", "n2 b3 r1"];
+const PERMISSIONS: [&str; 9] = [
+    "n0", "n1", "n2 r1", "b1 r2", "n3 w1 b2", "r0 n1", "n1 r0", "b2", "n2 b3 r1",
+];
 /// Lists that are wrong.
 const WRONG_PERMISSIONS: [&str; 5] = ["", "x1", "n", "nx", "1"];
 
@@ -50,7 +52,10 @@ fn value() -> impl Strategy<Value = Vec<u8>> {
 }
 
 fn texts(texts: &[&str]) -> Vec<u8> {
-    texts.iter().flat_map(|text| [text.as_bytes(), b"\0"].concat()).collect()
+    texts
+        .iter()
+        .flat_map(|text| [text.as_bytes(), b"\0"].concat())
+        .collect()
 }
 
 /// A request on a node.
@@ -176,13 +181,21 @@ fn let_nobody_else_write(action: &mut Action) {
     };
     let home = if path.starts_with('/') {
         let rest = path.strip_prefix("/local/domain/").unwrap_or_default();
-        rest.split('/').next().and_then(|number| number.parse().ok()).unwrap_or(0)
+        rest.split('/')
+            .next()
+            .and_then(|number| number.parse().ok())
+            .unwrap_or(0)
     } else {
         (action.client + 1).saturating_sub(SOCKETS)
     };
     // Domain 4 does not exist.
     let owner = if home > GUESTS { 0 } else { home };
-    let lists = [format!("n{owner}"), format!("r{owner}"), format!("n{owner}\0r1"), format!("n{owner}\0r2\0r3")];
+    let lists = [
+        format!("n{owner}"),
+        format!("r{owner}"),
+        format!("n{owner}\0r1"),
+        format!("n{owner}\0r2\0r3"),
+    ];
     *payload = format!("{path}\0{}\0", lists[list.len() % lists.len()]).into_bytes();
 }
 
@@ -195,18 +208,18 @@ pub fn transactions_apart(stock: StoreKind, count: usize) -> impl Strategy<Value
         }
         vec![action]
     });
-    let transaction = (0..CLIENTS, vec(on_node(), 1..8), prop::bool::weighted(0.8)).prop_map(|(client, requests, commit)| {
-        let of = |transaction, request| Action {
-            client,
-            transaction,
-            request,
-        };
-        let mut actions = vec![of(None, Request::Begin(0))];
-        let requests = requests.into_iter();
-        actions.extend(requests.map(|(operation, payload)| of(Some(0), Request::Plain(operation, payload))));
-        actions.push(of(None, Request::End(0, commit)));
-        actions
-    });
-    vec(prop_oneof![5 => alone, 1 => transaction], 1..count)
-        .prop_map(move |parts| comparable(stock, parts.concat()))
+    let transaction =
+        (0..CLIENTS, vec(on_node(), 1..8), prop::bool::weighted(0.8)).prop_map(|(client, requests, commit)| {
+            let of = |transaction, request| Action {
+                client,
+                transaction,
+                request,
+            };
+            let mut actions = vec![of(None, Request::Begin(0))];
+            let requests = requests.into_iter();
+            actions.extend(requests.map(|(operation, payload)| of(Some(0), Request::Plain(operation, payload))));
+            actions.push(of(None, Request::End(0, commit)));
+            actions
+        });
+    vec(prop_oneof![5 => alone, 1 => transaction], 1..count).prop_map(move |parts| comparable(stock, parts.concat()))
 }

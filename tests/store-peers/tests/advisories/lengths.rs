@@ -15,7 +15,9 @@ fn xsa_72_a_list_that_fits_into_no_answer_is_refused_and_can_be_had_in_parts() {
         let mut guest = scene.guest(7)?;
         ensure!(scene.builder.mkdir(0, "/many")?.is_done());
         ensure!(scene.builder.set_permissions(0, "/many", "n0 r7")?.is_done());
-        let mut wanted: Vec<String> = (0..300).map(|index| format!("a-child-with-a-long-name-{index:04}")).collect();
+        let mut wanted: Vec<String> = (0..300)
+            .map(|index| format!("a-child-with-a-long-name-{index:04}"))
+            .collect();
         for name in &wanted {
             ensure!(scene.builder.write(0, &format!("/many/{name}"), b"")?.is_done());
         }
@@ -91,7 +93,11 @@ fn xsa_420_a_length_that_cannot_be_ends_only_the_connection_that_sent_it() {
             guest.link().put(b"data\0value")?;
             guest.link().kick()?;
             ensure!(neighbour.write(0, "data", b"x")?.is_done(), "length {length:#x}");
-            ensure!(guest.receive_until(std::time::Instant::now() + Duration::from_millis(50))?.is_none());
+            ensure!(
+                guest
+                    .receive_until(std::time::Instant::now() + Duration::from_millis(50))?
+                    .is_none()
+            );
             ensure!(scene.builder.release(DomId(7))?.is_done(), "length {length:#x}");
         }
         Ok(())
@@ -111,7 +117,14 @@ fn xsa_418_a_thousand_levels_are_made_listed_and_removed() {
         ensure!(guest.rm(0, "a")?.is_done());
         ensure!(guest.directory(0, ".")?.is_refused("EINVAL"));
         // As the builder: as deep as a path can be. C xenstored has a quota for that, of 2048 bytes.
-        let deepest = format!("/{}", levels(if scene.store.kind() == StoreKind::Guard { 1500 } else { 1000 }));
+        let deepest = format!(
+            "/{}",
+            levels(if scene.store.kind() == StoreKind::Guard {
+                1500
+            } else {
+                1000
+            })
+        );
         ensure!(scene.builder.write(0, &deepest, b"bottom")?.is_done());
         ensure!(scene.builder.read(0, &deepest)?.bytes()? == b"bottom");
         let transaction = scene.builder.begin()?;
@@ -130,7 +143,14 @@ fn xsa_418_a_thousand_levels_are_made_listed_and_removed() {
 fn xsa_481_a_path_that_ends_in_a_slash_is_refused() {
     on(ONLY_C, |scene| {
         let mut guest = scene.guest(7)?;
-        for path in ["/local/domain/", "/local/domain/7/", "data/", "//", "", "/local//domain"] {
+        for path in [
+            "/local/domain/",
+            "/local/domain/7/",
+            "data/",
+            "//",
+            "",
+            "/local//domain",
+        ] {
             for operation in [
                 Operation::Read,
                 Operation::Directory,

@@ -37,7 +37,9 @@ fn on(stock: &[StoreKind], test: impl Fn(&mut Scene) -> Result<()>) {
 
 /// How often to do what once leaked.
 fn iterations(scene: &Scene) -> u32 {
-    let wanted = std::env::var("STORE_ITERATIONS").ok().and_then(|text| text.parse().ok());
+    let wanted = std::env::var("STORE_ITERATIONS")
+        .ok()
+        .and_then(|text| text.parse().ok());
     match scene.store.kind() {
         StoreKind::Guard => wanted.unwrap_or(20_000),
         // They are not what is tested.
@@ -48,6 +50,9 @@ fn iterations(scene: &Scene) -> u32 {
 /// Asserts that the store holds at most `more_kib` more than `before_kib`.
 fn assert_memory(scene: &Scene, before_kib: u64, more_kib: u64) -> Result<()> {
     let now = scene.resident_kib()?;
-    ensure!(now <= before_kib + more_kib, "memory grew from {before_kib} to {now} KiB");
+    ensure!(
+        now <= before_kib + more_kib,
+        "memory grew from {before_kib} to {now} KiB"
+    );
     Ok(())
 }

@@ -92,7 +92,11 @@ fn xsa_326_transactions_are_bounded() {
             if answer.is_refused("EBUSY") || answer.is_refused("ENOSPC") {
                 break;
             }
-            open.push(String::from_utf8(answer.bytes()?)?.trim_end_matches('\0').parse::<u32>()?);
+            open.push(
+                String::from_utf8(answer.bytes()?)?
+                    .trim_end_matches('\0')
+                    .parse::<u32>()?,
+            );
             ensure!(open.len() <= 100, "no quota of transactions");
         }
         let mut refused = 0;
@@ -104,7 +108,11 @@ fn xsa_326_transactions_are_bounded() {
                 }
             }
         }
-        ensure!(refused == open.len(), "{refused} of {} transactions met a quota", open.len());
+        ensure!(
+            refused == open.len(),
+            "{refused} of {} transactions met a quota",
+            open.len()
+        );
         assert_memory(scene, before, ONE_DOMAIN_KIB * 8)
     });
 }
@@ -154,7 +162,12 @@ fn xsa_349_the_same_event_again_and_again_is_kept_once() {
         guest.take_events();
         let before = scene.resident_kib()?;
         for index in 0..iterations(scene) {
-            ensure!(scene.builder.write(0, "/local/domain/7/data", &index.to_le_bytes())?.is_done());
+            ensure!(
+                scene
+                    .builder
+                    .write(0, "/local/domain/7/data", &index.to_le_bytes())?
+                    .is_done()
+            );
         }
         assert_memory(scene, before, NOTHING_KIB)?;
         ensure!(guest.read(0, "data")?.is_done());

@@ -13,7 +13,10 @@ fn events_after_setting(guest: &mut Guest, watches: usize) -> Result<Vec<String>
     // The answer comes behind all events of what was done before.
     ensure!(guest.read(0, "name")?.is_refused("ENOENT"));
     let events = guest.take_events();
-    ensure!(events.len() >= watches, "a watch did not fire when it was set: {events:?}");
+    ensure!(
+        events.len() >= watches,
+        "a watch did not fire when it was set: {events:?}"
+    );
     Ok(events.into_iter().skip(watches).map(|event| event.path).collect())
 }
 
@@ -35,7 +38,10 @@ fn xsa_115_a_watch_tells_nothing_of_what_its_owner_may_not_read() {
         ensure!(victim.write(0, "open", b"2")?.is_done());
         ensure!(spy.read(0, "/local/domain/8/open")?.is_done());
         let seen = spy.take_events();
-        ensure!(seen.iter().any(|event| event.path == "/local/domain/8/open"), "{seen:?}");
+        ensure!(
+            seen.iter().any(|event| event.path == "/local/domain/8/open"),
+            "{seen:?}"
+        );
         Ok(())
     });
 }
@@ -47,10 +53,12 @@ fn xsa_115_a_domain_is_not_told_which_others_there_are() {
         let _other = scene.guest(8)?;
         let answer = spy.call(Operation::IsDomainIntroduced, 0, b"8\0")?;
         ensure!(answer.is_refused("EACCES"), "{answer:?}");
-        ensure!(spy.watch("@introduceDomain", "births")?.is_refused("EACCES") || {
-            let _third = scene.guest(9)?;
-            events_after_setting(&mut spy, 0)?.len() <= 1
-        });
+        ensure!(
+            spy.watch("@introduceDomain", "births")?.is_refused("EACCES") || {
+                let _third = scene.guest(9)?;
+                events_after_setting(&mut spy, 0)?.len() <= 1
+            }
+        );
         Ok(())
     });
 }
@@ -81,7 +89,12 @@ fn xsa_352_an_owner_cannot_give_its_node_away() {
         }
         ensure!(guest.set_permissions(0, "data", "n7 r8")?.is_done());
         ensure!(scene.builder.permissions("/local/domain/7/data")?.len() == 2);
-        ensure!(scene.builder.set_permissions(0, "/local/domain/7/data", "n8")?.is_done());
+        ensure!(
+            scene
+                .builder
+                .set_permissions(0, "/local/domain/7/data", "n8")?
+                .is_done()
+        );
         ensure!(guest.read(0, "data")?.is_refused("EACCES"));
         Ok(())
     });

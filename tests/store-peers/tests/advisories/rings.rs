@@ -12,7 +12,9 @@ use crate::{BOTH, ONLY_C, on};
 /// A cheap generator of numbers that are always the same.
 fn numbers(mut state: u64) -> impl Iterator<Item = u32> {
     std::iter::repeat_with(move || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         (state >> 32) as u32
     })
 }
@@ -36,12 +38,19 @@ fn xsa_38_indices_that_cannot_be_harm_only_their_own_domain() {
             let fields = [REQUESTS_CONSUMER, REQUESTS_PRODUCER, REPLIES_CONSUMER, REPLIES_PRODUCER];
             for field in fields {
                 let value = random.next().unwrap_or_default();
-                let value = if round % 2 == 0 { edges[value as usize % edges.len()] } else { value };
+                let value = if round % 2 == 0 {
+                    edges[value as usize % edges.len()]
+                } else {
+                    value
+                };
                 guest.link().set_field(field, value)?;
             }
             guest.link().kick()?;
             neighbour_goes_on(scene, &mut neighbour)?;
-            ensure!(scene.builder.release(DomId(7))?.is_done(), "round {round}: the domain is not known any more");
+            ensure!(
+                scene.builder.release(DomId(7))?.is_done(),
+                "round {round}: the domain is not known any more"
+            );
         }
         Ok(())
     });
@@ -71,15 +80,23 @@ fn xsa_325_a_domain_with_a_broken_ring_is_still_seen_to_die() {
         let mut guest = scene.guest(7)?;
         let mut watcher = scene.socket_client()?;
         ensure!(watcher.watch("@releaseDomain", "deaths")?.is_done());
-        ensure!(watcher.event(Duration::from_secs(5))?.is_some(), "the watch did not fire when it was set");
+        ensure!(
+            watcher.event(Duration::from_secs(5))?.is_some(),
+            "the watch did not fire when it was set"
+        );
         guest.link().set_field(REQUESTS_PRODUCER, 5000)?;
         guest.link().kick()?;
         scene.settle()?;
-        let known = scene.builder.call(xen::store::Operation::IsDomainIntroduced, 0, b"7\0")?;
+        let known = scene
+            .builder
+            .call(xen::store::Operation::IsDomainIntroduced, 0, b"7\0")?;
         ensure!(known.bytes()? == b"T\0", "the store forgot the domain");
         scene.destroy(7)?;
         let event = watcher.event(Duration::from_secs(5))?;
-        ensure!(event.is_some_and(|event| event.token == "deaths"), "nobody was told of the death");
+        ensure!(
+            event.is_some_and(|event| event.token == "deaths"),
+            "nobody was told of the death"
+        );
         Ok(())
     });
 }

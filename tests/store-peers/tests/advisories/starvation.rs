@@ -29,7 +29,12 @@ fn xsa_206_a_builder_finishes_beside_a_domain_that_writes_without_end() {
                         // What the domain writes is read, so that each of its writes is a conflict.
                         for index in 0..30 {
                             ensure!(scene.builder.read(transaction, "/local/domain/7/data")?.is_done());
-                            ensure!(scene.builder.write(transaction, &format!("/built/{index}"), b"x")?.is_done());
+                            ensure!(
+                                scene
+                                    .builder
+                                    .write(transaction, &format!("/built/{index}"), b"x")?
+                                    .is_done()
+                            );
                         }
                         if scene.builder.end(transaction, true)?.is_done() {
                             break;

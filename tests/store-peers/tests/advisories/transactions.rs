@@ -46,7 +46,10 @@ fn xsa_414_a_path_that_cannot_be_made_to_its_end_is_not_made_at_all() {
         let answer = guest.write(0, "a/b/c/d/e", b"x")?;
         ensure!(answer.is_refused("ENOSPC"), "{answer:?}");
         ensure!(guest.read(0, "a")?.is_refused("ENOENT"), "a part of the path was made");
-        ensure!(guest.write(0, "a/b", b"x")?.is_done(), "the quota was charged for what was not made");
+        ensure!(
+            guest.write(0, "a/b", b"x")?.is_done(),
+            "the quota was charged for what was not made"
+        );
         ensure!(guest.rm(0, "a")?.is_done());
         ensure!(guest.rm(0, "full")?.is_done());
         ensure!(nodes_left(&mut guest)? == left);

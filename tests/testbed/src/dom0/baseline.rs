@@ -31,9 +31,8 @@ pub struct Guests {
 
 /// What was measured, in the order in which it came: seconds, or MiB where the name ends with `-mib`.
 ///
-/// `power-on-to-login`; `tiny-create`, `tiny-destroy`; for each guest of 128 MiB (`pvh-cloud`, `pvh-standard`: the cloud
-/// and the standard kernel as PVH, `pv-standard`: as PV) `<guest>-create`, `<guest>-ready` (from the request to the first
-/// line of its user space), `<guest>-destroy`; `dom0-mib`, `dom0-available-mib`, `host-mib`, `host-free-mib`,
+/// `power-on-to-login`; `tiny-create`, `tiny-destroy`; for a PVH guest of 128 MiB with the cloud kernel `pvh-cloud-create`,
+/// `pvh-cloud-ready` (from the request to the first line of its user space), `pvh-cloud-destroy`; `dom0-mib`, `dom0-available-mib`, `host-mib`, `host-free-mib`,
 /// `root-file-system-mib`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Baseline {
@@ -85,13 +84,11 @@ pub fn run_baseline(assets: &Assets, xen: XenVersion, guests: &Guests) -> Result
     if guests.tiny.is_some() {
         measure(&mut running, &format!("tiny {}", guests.tiny_count), &mut baseline)?;
     }
-    for guest in ["pvh-cloud", "pvh-standard", "pv-standard"] {
-        measure(
-            &mut running,
-            &format!("guest {guest} {}", guests.guest_count),
-            &mut baseline,
-        )?;
-    }
+    measure(
+        &mut running,
+        &format!("guest pvh-cloud {}", guests.guest_count),
+        &mut baseline,
+    )?;
     save(&baseline)?;
     Ok(baseline)
 }
@@ -134,17 +131,14 @@ fn bench_disk(assets: &Assets, directory: &Path, guests: &Guests) -> Result<Path
             "name = \"tiny\"\ntype = \"pv\"\nkernel = \"/bench/tiny.elf\"\nmemory = 8\n".to_owned(),
         )?;
     }
-    copy(&assets.kernel(KernelFlavour::Standard)?.image, "vmlinuz-standard")?;
     copy(&assets.kernel(KernelFlavour::Cloud)?.image, "vmlinuz-cloud")?;
     Initramfs::guest(assets)?.write(&content.join("initrd"))?;
-    for (kind, kernel) in [("pvh", "cloud"), ("pvh", "standard"), ("pv", "standard")] {
-        let text = format!(
-            "name = \"{kind}-{kernel}\"\ntype = \"{kind}\"\nkernel = \"/bench/vmlinuz-{kernel}\"\n\
-             ramdisk = \"/bench/initrd\"\nmemory = 128\nvcpus = 1\n\
-             extra = \"console=hvc0 quiet domb.name={kind}-{kernel}\"\n"
-        );
-        write(&format!("{kind}-{kernel}.cfg"), text)?;
-    }
+    write(
+        "pvh-cloud.cfg",
+        "name = \"pvh-cloud\"\ntype = \"pvh\"\nkernel = \"/bench/vmlinuz-cloud\"\nramdisk = \"/bench/initrd\"\n\
+         memory = 128\nvcpus = 1\nextra = \"console=hvc0 quiet domb.name=pvh-cloud\"\n"
+            .to_owned(),
+    )?;
     let image = directory.join("bench.ext4");
     disk::make(command::system_program("mke2fs"), &image, &content, 128)?;
     Ok(image)

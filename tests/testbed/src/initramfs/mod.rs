@@ -3,6 +3,7 @@
 
 mod archive;
 mod modules;
+mod programs;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -68,6 +69,17 @@ impl Initramfs {
     pub fn file(mut self, path: &str, mode: u32, content: Vec<u8>) -> Self {
         self.entries.insert(path.to_owned(), Entry::File { mode, content });
         self
+    }
+
+    /// Adds a program as `path`, and the shared libraries that it loads, each where it is on this machine.
+    pub fn program_as(mut self, program: &Path, path: &str) -> Result<Self> {
+        let read = |file: &Path| std::fs::read(file).map_err(Error::file("read", file));
+        let listing = command::text_of(Command::new("ldd").arg(program))?;
+        for library in programs::libraries(&listing) {
+            let content = read(Path::new(library))?;
+            self = self.file(library.trim_start_matches('/'), 0o755, content);
+        }
+        Ok(self.file(path, 0o755, read(program)?))
     }
 
     /// Adds kernel modules by name and what they depend on. The guest's init loads them before it says that it is ready.

@@ -8,7 +8,7 @@ use super::slot::{Progress, Slot};
 use crate::Change;
 use crate::state::ConnectionId;
 
-/// A message that is longer than the ring.
+/// A message that did not fit into the ring.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Large {
     /// Where it begins among the replies.
@@ -25,7 +25,7 @@ pub(super) struct Flight {
     pub(super) input: Option<(u64, Vec<u8>)>,
     /// Replies that may not be in the ring, and where their requests end.
     pub(super) replies: VecDeque<(u64, Vec<u8>)>,
-    /// The last message that was longer than the ring.
+    /// The last message that did not fit into the ring.
     pub(super) large: Option<Large>,
     /// Where the last request ends that was executed and whose reply is here, or was.
     pub(super) executed: Option<u64>,

@@ -86,11 +86,17 @@ impl Recovery<NoBox> {
     /// Keeps nothing.
     #[must_use]
     pub fn without_box() -> Self {
-        Self::new(NoBox, Layout::NONE, (Area::First, 1))
+        Self::unused(NoBox)
     }
 }
 
 impl<B: RecoveryBox> Recovery<B> {
+    /// Keeps nothing, whatever the box: for one that is too small.
+    #[must_use]
+    pub fn unused(memory: B) -> Self {
+        Self::new(memory, Layout::NONE, (Area::First, 1))
+    }
+
     fn new(memory: B, layout: Layout, next: (Area, u64)) -> Self {
         let mut frame = Vec::new();
         frame::begin(&mut frame, Kind::Journal);

@@ -11,7 +11,7 @@
 //!   there.
 //! - A request stays in the ring until its reply is in the journal or in the ring. One that changed nothing and whose reply is in neither is
 //!   executed again.
-//! - A request or reply that is longer than the ring is journaled before the part of it that is in the ring goes away.
+//! - A reply that does not fit, and a part of a request whose rest has not come, are journaled before what is in the ring goes away.
 //!
 //! Events that wait are not kept. After a crash every watch is to fire once, which the protocol allows at any time.
 //! Transactions stay known; they end with `EAGAIN`.

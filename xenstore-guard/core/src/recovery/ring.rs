@@ -82,6 +82,11 @@ impl Framing {
         self.add(bytes);
     }
 
+    /// Whether bytes of a request came.
+    pub(super) const fn began(&self) -> bool {
+        self.came > 0
+    }
+
     /// The request was processed, and another one begins.
     pub(super) fn restart(&mut self) {
         let done = self.length();

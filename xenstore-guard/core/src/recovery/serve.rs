@@ -123,8 +123,10 @@ impl<B: RecoveryBox, R: Ring> Service<'_, B, R> {
         let Some((header, message, _)) = first_message(self.server.output(self.id)) else {
             return Ok(false);
         };
+        // A domain that reads from a ring that is not full tells nobody (Linux, drivers/xen/xenbus/xenbus_comms.c), so that
+        // room for the whole message must not be waited for.
         let room = self.ring.reply_room()?;
-        if room == 0 || room < message.len().min(RING_BYTES) {
+        if room == 0 {
             return Ok(false);
         }
         let Recovery {
@@ -139,7 +141,7 @@ impl<B: RecoveryBox, R: Ring> Service<'_, B, R> {
             state.unanswered.pop_front()
         };
         let end = request.map(|request| request.end);
-        if message.len() > RING_BYTES {
+        if message.len() > room {
             let large = Large {
                 begin: state.replies,
                 end,
@@ -192,7 +194,7 @@ impl<B: RecoveryBox, R: Ring> Service<'_, B, R> {
         Ok(())
     }
 
-    /// Begins a message that is longer than the ring: the whole of it goes into the box first.
+    /// Begins a message that does not fit: the whole of it goes into the box first.
     fn begin_large(&mut self, large: Large) -> Result<(), ServeError> {
         let (id, end) = (self.id, large.end);
         self.recovery.items().large(id, large.begin, end, &large.message);
@@ -206,7 +208,7 @@ impl<B: RecoveryBox, R: Ring> Service<'_, B, R> {
         Ok(())
     }
 
-    /// Sends more of a message that is longer than the ring; whether anything was sent.
+    /// Sends more of a message that did not fit; whether anything was sent.
     fn send_large(&mut self) -> Result<bool, ServeError> {
         if self.ring.reply_room()? == 0 {
             return Ok(false);
@@ -262,7 +264,13 @@ impl<B: RecoveryBox, R: Ring> Service<'_, B, R> {
             let came = self.ring.peek_requests(state.fed, buffer)?;
             let bytes = buffer.get(..came).unwrap_or_default();
             if bytes.is_empty() {
-                return Ok(());
+                if state.fed == 0 || !state.framing.began() {
+                    return Ok(());
+                }
+                // A domain that writes into a ring that is not empty tells nobody, either: what came of a request is taken
+                // out, and then looked at again.
+                self.take_part()?;
+                continue;
             }
             if state.waits() {
                 // Its reply has no room, and the domain goes on nevertheless.
@@ -281,7 +289,7 @@ impl<B: RecoveryBox, R: Ring> Service<'_, B, R> {
         Ok(())
     }
 
-    /// The ring is full of one request that is not whole: makes room for the rest of it.
+    /// Takes out the part of a request that is there, into the box.
     fn take_part(&mut self) -> Result<(), ServeError> {
         let Some(state) = self.recovery.rings.get_mut(&self.id) else {
             return Ok(());

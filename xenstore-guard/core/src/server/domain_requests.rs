@@ -13,7 +13,7 @@ use crate::effects::Effects;
 use crate::operations::{Operations, Refusal};
 use crate::path::{INTRODUCE_DOMAIN, Path, RELEASE_DOMAIN};
 use crate::permissions::{self, Actor};
-use crate::quota::Quota;
+use crate::quota::{Quota, given};
 use crate::request::{append, domid, exactly, number, only_string, strings};
 use crate::state::{ConnectionId, Peer};
 use crate::{Change, Environment};
@@ -297,6 +297,14 @@ impl Server {
         self.speak_of(who, env);
         self.policy.assign(who, name);
         env.journal(&Change::Assign { domid: who, name });
+        let own: Vec<_> = self
+            .policy
+            .quota_of(who)
+            .map(|quota| given(quota).collect())
+            .unwrap_or_default();
+        for (quota, value) in own {
+            self.change_quota(Some(who), quota, value, env);
+        }
     }
 }
 

@@ -136,6 +136,15 @@ impl Server {
         }
     }
 
+    /// The domain at a connection's other end; none for a socket, and where there is no such connection.
+    #[must_use]
+    pub fn domain_of(&self, id: ConnectionId) -> Option<DomId> {
+        match self.connections.get(id)?.peer {
+            Peer::Domain { domid, .. } => Some(domid),
+            Peer::Socket => None,
+        }
+    }
+
     /// The connection of a domain.
     #[must_use]
     pub fn connection_of(&self, domid: DomId) -> Option<ConnectionId> {

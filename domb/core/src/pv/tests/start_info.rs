@@ -11,6 +11,7 @@ fn half(bytes: &[u8], at: usize) -> u32 {
 const CONNECTIONS: Connections = Connections {
     shared_info: 0x1234_5000,
     xenstore_port: 1,
+    is_xenstore: false,
     console_port: 2,
 };
 
@@ -55,6 +56,17 @@ fn the_start_info_is_laid_out_as_the_header_says() {
     .unwrap();
     let info = layout.start_info_bytes(&CONNECTIONS, b"", mfn_of).unwrap();
     assert_eq!((half(&info, 48), word(&info, 112), word(&info, 1152)), (0x18, 256, 0));
+}
+
+#[test]
+fn the_store_is_told_its_builders_port_and_no_frame() {
+    let layout = Layout::new(&linux(32768, 0)).unwrap();
+    let connections = Connections {
+        is_xenstore: true,
+        ..CONNECTIONS
+    };
+    let info = layout.start_info_bytes(&connections, b"", mfn_of).unwrap();
+    assert_eq!((word(&info, 56), half(&info, 64)), (0, 1));
 }
 
 #[test]

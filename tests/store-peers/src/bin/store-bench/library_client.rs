@@ -76,7 +76,8 @@ impl LibraryClient {
 
     pub(crate) fn write(&mut self, transaction: u32, path: &str, value: &[u8]) -> Result<()> {
         let path = format!("{path}\0");
-        self.request(Operation::Write, transaction, &[path.as_bytes(), value]).map(|_| ())
+        self.request(Operation::Write, transaction, &[path.as_bytes(), value])
+            .map(|_| ())
     }
 
     pub(crate) fn set_permissions(&mut self, transaction: u32, path: &str, entries: &[String]) -> Result<()> {
@@ -89,13 +90,16 @@ impl LibraryClient {
 
     pub(crate) fn watch(&mut self, path: &str, token: &str) -> Result<()> {
         let (path, token) = (format!("{path}\0"), format!("{token}\0"));
-        self.request(Operation::Watch, 0, &[path.as_bytes(), token.as_bytes()]).map(|_| ())
+        self.request(Operation::Watch, 0, &[path.as_bytes(), token.as_bytes()])
+            .map(|_| ())
     }
 
     pub(crate) fn begin(&mut self) -> Result<u32> {
         let answer = self.request(Operation::TransactionStart, 0, &[b"\0"])?;
         let text = String::from_utf8_lossy(answer);
-        text.trim_end_matches('\0').parse().context("the number of a transaction")
+        text.trim_end_matches('\0')
+            .parse()
+            .context("the number of a transaction")
     }
 
     /// Commits; false where it has to be done again.

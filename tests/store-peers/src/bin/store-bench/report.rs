@@ -137,7 +137,9 @@ impl Figures {
             Target::AtLeast(least) => (String::new(), format!("{least}"), Some(ours >= least)),
             Target::AtMost(most) => (String::new(), format!("at most {most}"), Some(ours <= most)),
             Target::None => (
-                better.map(|better| format!("{:.2} x", ours / better)).unwrap_or_default(),
+                better
+                    .map(|better| format!("{:.2} x", ours / better))
+                    .unwrap_or_default(),
                 String::new(),
                 None,
             ),
@@ -189,7 +191,10 @@ pub(crate) fn save(figures: &Figures, kinds: &[StoreKind], core: &[String]) -> R
         let mut entry = Map::new();
         for &kind in kinds {
             let values = figures.0.get(&(figure, kind)).cloned().unwrap_or_default();
-            entry.insert(kind.to_string(), json!({ "median": figures.median(figure, kind), "values": values }));
+            entry.insert(
+                kind.to_string(),
+                json!({ "median": figures.median(figure, kind), "values": values }),
+            );
         }
         entry.insert("ratio".to_owned(), Value::String(ratio));
         entry.insert("target".to_owned(), Value::String(target));

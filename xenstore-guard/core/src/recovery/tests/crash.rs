@@ -100,7 +100,12 @@ impl World {
             return false;
         };
         let page = self.clients[client].page.with(&self.life);
-        let served = serve(&mut self.server, &mut self.recovery, &mut Plain, id, &page).unwrap();
+        let served = serve(&mut self.server, &mut self.recovery, &mut Plain, id, &page);
+        if !self.life.is_alive() {
+            // What the dead seem to do goes nowhere, and comes from nowhere.
+            return false;
+        }
+        let served = served.unwrap();
         assert_eq!(served.unkept, None);
         served.notify || served.processed
     }

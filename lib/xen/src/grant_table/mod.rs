@@ -1,13 +1,18 @@
-//! Pages that another domain granted to this one (public/grant_table.h), mapped in the window of `mmu`.
+//! Pages that domains lend each other (public/grant_table.h): [`GrantedPage`] is one that another domain granted to this
+//! one, mapped in the window of `mmu`; [`OwnTable`] grants pages of this domain.
 //!
 //! Needs no privilege: whoever is named in a grant may map it. Xen itself enters and removes the mapping, so that it
 //! knows who still holds the page.
+
+mod own;
 
 use xen_sys as sys;
 
 use crate::mmu::WindowPage;
 use crate::ring::SharedPage;
 use crate::{DomId, Errno, Error, Result, hypercall};
+
+pub use own::OwnTable;
 
 /// Status codes of grant operations (`GNTST_*`), as the error numbers that mean the same.
 const STATUS: [(i16, Errno); 6] = [
