@@ -214,7 +214,7 @@ fn speed() {
     client.time("read", 400, 500, |client, _| {
         client.ask(&read);
     });
-    let alone = client.time("write", 400, 500, |client, _| {
+    client.time("write", 400, 500, |client, _| {
         client.ask(&write);
     });
     let build = |client: &mut Client, first: usize, last: usize| {
@@ -232,6 +232,12 @@ fn speed() {
     });
     client.time("write, six levels deep among 3000 domains", 400, 500, |client, _| {
         client.ask(&deep_write);
+    });
+    client.time("a domain comes and goes among 3000 others", 50, 1, |client, _| {
+        come_and_go(client);
+    });
+    let alone = client.time("write among 3000 domains", 400, 500, |client, _| {
+        client.ask(&write);
     });
     let watcher = client.server.connect(Peer::Socket).unwrap();
     for domid in 1..=1000 {
@@ -254,6 +260,12 @@ fn speed() {
             concurrent(client, 10_000 + 16 * index as usize);
         },
     );
+}
+
+/// Introduces and releases a domain, whose nodes and permissions may be anywhere.
+fn come_and_go(client: &mut Client) {
+    client.must(Operation::Introduce, 0, format_args!("9999\x001\x001\0"));
+    client.must(Operation::Release, 0, format_args!("9999\0"));
 }
 
 /// Sixteen transactions that are open at the same time, each about a domain of its own. None may fail.

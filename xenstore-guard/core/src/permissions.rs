@@ -28,8 +28,8 @@ pub(crate) struct Entry {
 pub(crate) struct List(Rc<Box<[Entry]>>);
 
 impl List {
-    #[cfg(test)]
-    fn is(&self, other: &Self) -> bool {
+    /// Whether both are the same list, not only equal.
+    pub(crate) fn is(&self, other: &Self) -> bool {
         Rc::ptr_eq(&self.0, &other.0)
     }
 }

@@ -444,6 +444,21 @@ fn xsa_419_a_dead_domains_nodes_go_wherever_they_are() {
 }
 
 #[test]
+fn what_cannot_be_removed_is_domain_0s_once_its_owner_is_gone() {
+    let mut store = Store::default();
+    let socket = store.socket;
+    store.domain(7);
+    let other = store.domain(8);
+    store.permit(socket, "/", "r7 b8").unwrap();
+    store.permit(socket, "@releaseDomain", "r7 b8").unwrap();
+    store.release(7).unwrap();
+    assert_eq!(store.permissions(socket, "/"), Ok("n0".into()));
+    assert_eq!(store.permissions(socket, "@releaseDomain"), Ok("n0".into()));
+    assert_eq!(store.read(other, "/"), ACCESS);
+    store.check();
+}
+
+#[test]
 fn xsa_425_a_domain_is_released_whatever_it_has_under_way() {
     let mut store = Store::default();
     let guest = store.domain(7);

@@ -13,38 +13,9 @@ use xen::store::{Operation, Permission};
 use xenstore_guard_core::policy::{Kind, Policy};
 
 const NAMES: [&str; 32] = [
-    "local",
-    "domain",
-    "tool",
-    "vm",
-    "libxl",
-    "data",
-    "console",
-    "device",
-    "backend",
-    "vif",
-    "vbd",
-    "qdisk",
-    "vtpm",
-    "vsnd",
-    "vscsi",
-    "vscsi-devs",
-    "suspend",
-    "frontend",
-    "frontend-id",
-    "backend-id",
-    "mtu",
-    "tty",
-    "state",
-    "control",
-    "shutdown",
-    "name",
-    "0",
-    "2",
-    "4",
-    "7",
-    "8",
-    "local/domain/7",
+    "local", "domain", "tool", "vm", "libxl", "data", "console", "device", "backend", "vif", "vbd", "qdisk", "vtpm", "vsnd",
+    "vscsi", "vscsi-devs", "suspend", "frontend", "frontend-id", "backend-id", "mtu", "tty", "state", "control", "shutdown",
+    "name", "0", "2", "4", "7", "8", "local/domain/7",
 ];
 /// The domains of the host, and one that is not in it.
 const DOMAINS: [(u16, &str); 8] = [
@@ -96,10 +67,7 @@ fuzz_target!(|input: &[u8]| {
 
     let explanation = policy.explain(domid, operation, &path);
     assert!(explanation.to_string().ends_with(explanation.decision.rule));
-    assert_eq!(
-        explanation.steps.last().map(|step| step.rule),
-        Some(explanation.decision.rule)
-    );
+    assert_eq!(explanation.steps.last().map(|step| step.rule), Some(explanation.decision.rule));
     let Some(kind) = Kind::of(operation) else {
         assert_eq!(explanation.decision, policy.decide_operation(domid, operation));
         return;

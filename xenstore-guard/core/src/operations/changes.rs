@@ -12,7 +12,7 @@ use crate::effects::Effect;
 use crate::permissions::{self, List};
 use crate::policy::Kind;
 use crate::quota::Quota;
-use crate::tree::{Stamp, Walk, charge, size};
+use crate::tree::{Stamp, charge, size};
 
 impl Operations<'_> {
     pub(super) fn stamp(&mut self) -> Stamp {
@@ -106,21 +106,19 @@ impl Operations<'_> {
         Ok(())
     }
 
-    /// Removes a node, whoever may; true when there was one.
-    pub(crate) fn remove_unchecked(&mut self, path: Path<'_>) -> bool {
+    /// Removes a node, whoever may, if it is there.
+    pub(crate) fn remove_unchecked(&mut self, path: Path<'_>) {
         let stamp = self.stamp();
         let Some(removed) = self.tree.remove(path, stamp, &mut self.copied) else {
-            return false;
+            return;
         };
-        let mut walk = Walk::new(&removed, "");
-        while let Some((_, node)) = walk.next() {
+        for node in removed.walk() {
             let bytes = node.charge();
             self.copied += bytes;
             self.charges
                 .add(permissions::owner(&node.permissions), -1, difference(0, bytes));
         }
         self.effects.push(path, Effect::Removed(removed));
-        true
     }
 
     pub(super) fn check_size(&self, value: usize, entries: usize) -> Outcome {

@@ -67,8 +67,7 @@ impl Operations<'_> {
         if !self.actor.privileged && old_owner != new_owner {
             return Err(StoreError::NotPermitted.into());
         }
-        let (name, value, old_count) = (node.name().len(), node.value().len(), node.permissions.len());
-        let old = List::clone(&node.permissions);
+        let (value, old_count) = (node.value().len(), node.permissions.len());
         // Most nodes have their parents' permissions: one list serves both.
         let list: List = if *found.above.permissions == *entries {
             List::clone(&found.above.permissions)
@@ -78,38 +77,41 @@ impl Operations<'_> {
         self.check_size(value, entries.len())?;
         let more = difference(entries.len(), old_count) * 8;
         self.check_charge(new_owner, 0, more)?;
-        let stamp = self.stamp();
-        self.tree.set_permissions(path, list, stamp, &mut self.copied);
-        // Special names are nobody's nodes.
-        if !path.is_special() {
-            self.charges
-                .add(old_owner, -1, difference(0, charge(name, value, old_count)));
-            self.charges
-                .add(new_owner, 1, difference(charge(name, value, entries.len()), 0));
-        }
-        self.effects.push(path, Effect::Permissions(old));
+        self.replace_permissions(path, list);
         Ok(())
     }
 
-    /// Takes entries about a domain that is gone out of a list.
+    /// Takes entries about a domain that is gone out of a list. Where it owned what cannot be removed (the root, a special
+    /// name), domain 0 owns it alone.
     pub(crate) fn purge_permissions(&mut self, path: Path<'_>, gone: DomId) {
         let Some(node) = self.tree.get(path) else {
             return;
         };
-        let owner = permissions::owner(&node.permissions);
         let old = List::clone(&node.permissions);
         let list: List = match old.split_first() {
-            Some((&first, others)) => core::iter::once(first)
+            Some((first, others)) if first.domid != gone => core::iter::once(*first)
                 .chain(others.iter().copied().filter(|entry| entry.domid != gone))
                 .collect(),
-            None => return,
+            _ => permissions::private(),
         };
-        let less = difference(list.len(), old.len()) * 8;
+        self.replace_permissions(path, list);
+    }
+
+    /// Gives a node another list, and whoever it says the charge.
+    fn replace_permissions(&mut self, path: Path<'_>, list: List) {
+        let Some(node) = self.tree.get(path) else {
+            return;
+        };
+        let old = List::clone(&node.permissions);
+        let charge_of = |list: &List| charge(node.name().len(), node.value().len(), list.len());
+        let (less, more) = (charge_of(&old), charge_of(&list));
+        // Special names are nobody's nodes.
+        if !path.is_special() {
+            self.charges.add(permissions::owner(&old), -1, difference(0, less));
+            self.charges.add(permissions::owner(&list), 1, difference(more, 0));
+        }
         let stamp = self.stamp();
         self.tree.set_permissions(path, list, stamp, &mut self.copied);
-        if !path.is_special() {
-            self.charges.add(owner, 0, less);
-        }
         self.effects.push(path, Effect::Permissions(old));
     }
 }

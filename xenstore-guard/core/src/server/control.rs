@@ -145,7 +145,7 @@ impl Server {
     }
 
     /// How much of a quota is used; none where it is about one thing at a time.
-    fn used(&self, domain: &Domain, quota: Quota) -> Option<usize> {
+    pub(super) fn used(&self, domain: &Domain, quota: Quota) -> Option<usize> {
         let connection = domain.connection.and_then(|id| self.connections.get(id));
         match quota {
             Quota::Nodes => Some(domain.usage.nodes),
@@ -161,8 +161,7 @@ impl Server {
     /// Counts everything that is charged again; what is different is told.
     pub(super) fn check(&self) -> String {
         let mut counted = alloc::collections::BTreeMap::<DomId, Usage>::new();
-        let mut walk = self.base.tree.walk();
-        while let Some((_, node)) = walk.next() {
+        for node in self.base.tree.walk() {
             let usage = counted.entry(permissions::owner(&node.permissions)).or_default();
             usage.nodes += 1;
             usage.node_bytes += node.charge();

@@ -114,13 +114,24 @@ impl Server {
         let mut owned = Vec::new();
         let mut named = Vec::new();
         let mut walk = self.base.tree.walk();
-        while let Some((path, node)) = walk.next() {
+        // Neighbours mostly share a list.
+        let mut harmless = None;
+        while let Some(node) = walk.next() {
             let list = &node.permissions;
-            if permissions::owner(list) == gone {
-                owned.push(String::from(path));
-                walk.skip_children();
-            } else if list.iter().any(|entry| entry.domid == gone) {
-                named.push(String::from(path));
+            if harmless.is_some_and(|harmless| list.is(harmless)) {
+                continue;
+            }
+            if list.iter().any(|entry| entry.domid == gone) {
+                let path = walk.path();
+                // The root stays.
+                if permissions::owner(list) == gone && path != Path::ROOT.as_str() {
+                    owned.push(path);
+                    walk.skip_children();
+                } else {
+                    named.push(path);
+                }
+            } else {
+                harmless = Some(list);
             }
         }
         for name in [INTRODUCE_DOMAIN, RELEASE_DOMAIN] {
@@ -146,10 +157,7 @@ impl Server {
             buffer: String::new(),
         };
         for path in &owned {
-            let path = Path::known(path);
-            if !operations.remove_unchecked(path) {
-                operations.purge_permissions(path, gone);
-            }
+            operations.remove_unchecked(Path::known(path));
         }
         for path in &named {
             operations.purge_permissions(Path::known(path), gone);

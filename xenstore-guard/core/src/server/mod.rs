@@ -127,8 +127,7 @@ impl Server {
 
     /// Charges the owners of all nodes, which are not charged yet.
     fn charge_nodes(&mut self) {
-        let mut walk = self.base.tree.walk();
-        while let Some((_, node)) = walk.next() {
+        for node in self.base.tree.walk() {
             let owner = permissions::owner(&node.permissions);
             let (domain, _) = self.domains.know(owner, self.base.generation);
             domain.usage.nodes += 1;

@@ -54,24 +54,27 @@ impl Server {
         }
     }
 
-    /// Logs that a domain has used up a quota.
+    /// Logs that a domain has used up a quota: what it would have needed.
     pub(super) fn report_quota(
         &mut self,
         domid: DomId,
         quota: Quota,
-        used: usize,
+        needed: usize,
         limit: usize,
         env: &dyn Environment,
     ) {
+        let used = self.domains.get(domid).and_then(|domain| self.used(domain, quota));
         if let Some(domain) = self.domains.get_mut(domid)
             && let Some(left_out) = domain.reports.get_or_insert_default().may_tell(Topic::Quota, env.now())
         {
-            let name = self.policy.name_of(domid).unwrap_or("-");
-            let quota = quota.name();
-            warn!(
-                "domain {domid} ({name}): quota {quota}: {used} where {limit} are allowed{}",
-                LeftOut(left_out)
-            );
+            let (name, quota) = (self.policy.name_of(domid).unwrap_or("-"), quota.name());
+            let left_out = LeftOut(left_out);
+            match used {
+                Some(used) => {
+                    warn!("domain {domid} ({name}): quota {quota}: {used} of {limit} used, {needed} needed{left_out}");
+                }
+                None => warn!("domain {domid} ({name}): quota {quota}: {needed} needed, {limit} allowed{left_out}"),
+            }
         }
     }
 }

@@ -46,9 +46,9 @@ impl Server {
     pub fn state(&self) -> State {
         let mut nodes = Vec::new();
         let mut walk = self.base.tree.walk();
-        while let Some((path, node)) = walk.next() {
+        while let Some(node) = walk.next() {
             nodes.push(NodeState {
-                path: path.into(),
+                path: walk.path(),
                 value: node.value().to_vec(),
                 permissions: permissions::to_states(&node.permissions),
             });

@@ -194,7 +194,7 @@ impl Directory {
         matches!(self, Self::Few(children) if children.is_empty())
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Node> + Clone {
+    pub(super) fn iter(&self) -> impl DoubleEndedIterator<Item = &Node> {
         let (few, many) = match self {
             Self::Few(children) => (children.as_slice(), &[][..]),
             Self::Many(chunks) => (&[][..], chunks.as_slice()),

@@ -163,7 +163,7 @@ impl Tree {
 
     /// All nodes, those above before those below; without the special names.
     pub(crate) fn walk(&self) -> Walk<'_> {
-        Walk::new(&self.root, "")
+        Walk::new(&self.root)
     }
 }
 

@@ -5,6 +5,7 @@ use alloc::rc::Rc;
 use xen::DomId;
 
 use super::directory::Directory;
+use super::walk::Walk;
 use crate::path::Name;
 use crate::permissions::List;
 
@@ -103,8 +104,13 @@ impl Node {
         self.stamp = stamp;
     }
 
-    pub(crate) fn children(&self) -> impl Iterator<Item = &Self> + Clone {
+    pub(crate) fn children(&self) -> impl DoubleEndedIterator<Item = &Self> {
         self.children.iter().flat_map(|directory| directory.iter())
+    }
+
+    /// It and all below it.
+    pub(crate) fn walk(&self) -> Walk<'_> {
+        Walk::new(self)
     }
 
     pub(super) fn child(&self, name: Name<'_>) -> Option<&Self> {

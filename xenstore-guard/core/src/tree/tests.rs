@@ -1,5 +1,5 @@
 use alloc::format;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use xen::DomId;
@@ -31,8 +31,8 @@ fn create_counting(tree: &mut Tree, text: &str, value: &str, copied: &mut usize)
 fn paths(tree: &Tree) -> Vec<String> {
     let mut walk = tree.walk();
     let mut paths = Vec::new();
-    while let Some((path, _)) = walk.next() {
-        paths.push(path.to_string());
+    while walk.next().is_some() {
+        paths.push(walk.path());
     }
     paths
 }
@@ -103,8 +103,8 @@ fn a_walk_leaves_out_what_is_skipped() {
     }
     let mut walk = tree.walk();
     let mut seen = Vec::new();
-    while let Some((path, _)) = walk.next() {
-        seen.push(path.to_string());
+    while walk.next().is_some() {
+        seen.push(walk.path());
         if seen.last().is_some_and(|path| path == "/a/b" || path == "/e") {
             walk.skip_children();
         }

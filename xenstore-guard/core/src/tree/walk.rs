@@ -5,54 +5,53 @@ use alloc::vec::Vec;
 
 use super::node::Node;
 
-/// Goes through a node and all below it, those above before those below, and tells each one's path.
+/// Goes through a node and all below it, those above before those below, siblings by name.
 #[derive(Debug)]
 pub(crate) struct Walk<'a> {
-    path: String,
-    /// Nodes to come, and how long the path is above them.
+    /// The node that came last and those above it.
+    way: Vec<&'a Node>,
+    /// Nodes to come, and how many are above them.
     rest: Vec<(&'a Node, usize)>,
 }
 
 impl<'a> Walk<'a> {
-    /// Begins at a node whose parent has this path; `""` for the root and those right below it.
-    pub(crate) fn new(node: &'a Node, above: &str) -> Self {
-        let mut path = String::from(above);
-        if path == "/" {
-            path.clear();
-        }
-        let length = path.len();
+    pub(super) fn new(node: &'a Node) -> Self {
         Self {
-            path,
-            rest: Vec::from([(node, length)]),
+            way: Vec::new(),
+            rest: Vec::from([(node, 0)]),
         }
     }
 
-    /// The next node with its path.
-    pub(crate) fn next(&mut self) -> Option<(&str, &'a Node)> {
-        let (node, above) = self.rest.pop()?;
-        self.path.truncate(above);
-        if !node.name().is_empty() {
-            self.path.push('/');
-            self.path.push_str(node.name());
+    /// The path of the node that came last, if the walk began at the root.
+    pub(crate) fn path(&self) -> String {
+        let mut path = String::new();
+        for node in self.way.iter().skip(1) {
+            path.push('/');
+            path.push_str(node.name());
         }
-        let length = self.path.len();
-        let start = self.rest.len();
-        self.rest.extend(node.children().map(|child| (child, length)));
-        if let Some(children) = self.rest.get_mut(start..) {
-            children.reverse();
+        if path.is_empty() {
+            path.push('/');
         }
-        Some((if self.path.is_empty() { "/" } else { &self.path }, node))
+        path
     }
 
     /// Leaves out what is below the node that came last.
     pub(crate) fn skip_children(&mut self) {
-        let length = self.path.len();
-        while self
-            .rest
-            .last()
-            .is_some_and(|&(_, above)| above >= length && length > 0)
-        {
+        while self.rest.last().is_some_and(|&(_, above)| above >= self.way.len()) {
             self.rest.pop();
         }
+    }
+}
+
+impl<'a> Iterator for Walk<'a> {
+    type Item = &'a Node;
+
+    fn next(&mut self) -> Option<&'a Node> {
+        let (node, above) = self.rest.pop()?;
+        self.way.truncate(above);
+        self.way.push(node);
+        let below = self.way.len();
+        self.rest.extend(node.children().rev().map(|child| (child, below)));
+        Some(node)
     }
 }

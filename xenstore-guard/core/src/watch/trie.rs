@@ -26,8 +26,8 @@ pub(super) struct Trie {
 #[derive(Debug, Default)]
 struct Place {
     parent: u32,
-    name: Box<str>,
-    below: BTreeMap<Box<str>, u32>,
+    name: Box<[u8]>,
+    below: BTreeMap<Box<[u8]>, u32>,
     watches: Vec<WatchId>,
 }
 
@@ -58,10 +58,10 @@ impl Trie {
 
     pub(super) fn insert(&mut self, path: Path<'_>, watch: WatchId) {
         let mut at = Self::beginning(path);
-        for name in path.components() {
-            at = match self.place(at).and_then(|place| place.below.get(name)) {
+        for name in path.names() {
+            at = match self.place(at).and_then(|place| place.below.get(name.text)) {
                 Some(&below) => below,
-                None => self.add(at, name),
+                None => self.add(at, name.text),
             };
         }
         if let Some(place) = self.place_mut(at) {
@@ -69,7 +69,7 @@ impl Trie {
         }
     }
 
-    fn add(&mut self, parent: u32, name: &str) -> u32 {
+    fn add(&mut self, parent: u32, name: &[u8]) -> u32 {
         let new = Place {
             parent,
             name: name.into(),
@@ -101,8 +101,8 @@ impl Trie {
 
     fn find(&self, path: Path<'_>) -> Option<u32> {
         let mut at = Self::beginning(path);
-        for name in path.components() {
-            at = *self.place(at)?.below.get(name)?;
+        for name in path.names() {
+            at = *self.place(at)?.below.get(name.text)?;
         }
         Some(at)
     }
@@ -131,7 +131,7 @@ impl Trie {
 
     /// The watches on a path and on all above it, with how many levels these are above.
     pub(super) fn on_the_way(&self, path: Path<'_>, mut take: impl FnMut(WatchId, usize)) {
-        let mut names = path.components();
+        let mut names = path.names();
         let mut at = Self::beginning(path);
         loop {
             let Some(place) = self.place(at) else { return };
@@ -142,7 +142,7 @@ impl Trie {
                 }
             }
             let Some(name) = names.next() else { return };
-            let Some(&below) = place.below.get(name) else {
+            let Some(&below) = place.below.get(name.text) else {
                 return;
             };
             at = below;
@@ -160,7 +160,8 @@ impl Trie {
             let Some(place) = self.place(number) else { continue };
             text.truncate(length);
             text.push('/');
-            text.push_str(&place.name);
+            // Names come from checked paths.
+            text.push_str(core::str::from_utf8(&place.name).unwrap_or_default());
             for &watch in &place.watches {
                 take(watch, Path::known(&text));
             }
