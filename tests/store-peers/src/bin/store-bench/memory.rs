@@ -2,7 +2,7 @@
 
 use std::fs::File;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use store_peers::{Store, StoreKind, resident_kib};
 use xen::PAGE_SIZE;
 
@@ -15,7 +15,7 @@ const GUESTS: u32 = 1000;
 /// The domain that serves their devices.
 const BACKEND: u32 = GUESTS + 1;
 
-/// Writes the trees of guests as a toolstack does, with the backends' side and all permissions, without transactions; notes by how much
+/// Writes the trees of guests as a toolstack does, with the backends' side and all permissions, a transaction for each; notes by how much
 /// the store's memory grew.
 pub(crate) fn measure(kind: StoreKind, figures: &mut Figures) -> Result<()> {
     let store = Store::start(kind)?;
@@ -38,31 +38,33 @@ pub(crate) fn measure(kind: StoreKind, figures: &mut Figures) -> Result<()> {
 
 fn guest(client: &mut LibraryClient, domid: u32) -> Result<()> {
     let home = format!("/local/domain/{domid}");
+    let transaction = client.begin()?;
     let (owner, reader) = (format!("n{domid}"), format!("r{domid}"));
-    client.write(0, &home, b"")?;
-    client.set_permissions(0, &home, &["n0".to_owned(), reader.clone()])?;
+    client.write(transaction, &home, b"")?;
+    client.set_permissions(transaction, &home, &["n0".to_owned(), reader.clone()])?;
     for key in KEYS {
-        client.write(0, &format!("{home}/{key}"), b"value-123")?;
+        client.write(transaction, &format!("{home}/{key}"), b"value-123")?;
     }
     for key in ["control/shutdown", "data", "drivers", "feature", "attr", "error"] {
         let path = format!("{home}/{key}");
-        client.write(0, &path, b"")?;
-        client.set_permissions(0, &path, std::slice::from_ref(&owner))?;
+        client.write(transaction, &path, b"")?;
+        client.set_permissions(transaction, &path, std::slice::from_ref(&owner))?;
     }
     for (class, device) in [("vif", "0"), ("vbd", "51712")] {
         let front = format!("{home}/device/{class}/{device}");
-        client.set_permissions(0, &front, &[owner.clone(), format!("r{BACKEND}")])?;
+        client.set_permissions(transaction, &front, &[owner.clone(), format!("r{BACKEND}")])?;
         let back = format!("/local/domain/{BACKEND}/backend/{class}/{domid}/{device}");
-        client.write(0, &back, b"")?;
-        client.set_permissions(0, &back, &[format!("n{BACKEND}"), reader.clone()])?;
+        client.write(transaction, &back, b"")?;
+        client.set_permissions(transaction, &back, &[format!("n{BACKEND}"), reader.clone()])?;
         for (key, value) in [
             ("frontend", front.as_str()),
             ("frontend-id", &domid.to_string()),
             ("online", "1"),
             ("state", "1"),
         ] {
-            client.write(0, &format!("{back}/{key}"), value.as_bytes())?;
+            client.write(transaction, &format!("{back}/{key}"), value.as_bytes())?;
         }
     }
+    ensure!(client.commit(transaction)?, "a builder that is alone has to try again");
     Ok(())
 }
