@@ -63,10 +63,16 @@ impl Scene {
 
     /// Destroys a domain as Xen does: it is gone, and the store is told that some domain changed.
     pub fn destroy(&mut self, domid: u16) -> Result<()> {
+        self.forget_files(domid)?;
+        ring_link::kick_domain_changed(&self.store.rings())
+    }
+
+    /// Takes a domain's files away, without telling anybody.
+    pub fn forget_files(&self, domid: u16) -> Result<()> {
         for file in [format!("ring.{domid}"), format!("evt.out.{domid}")] {
             fs::remove_file(self.ring_file(&file))?;
         }
-        ring_link::kick_domain_changed(&self.store.rings())
+        Ok(())
     }
 
     /// Marks a domain as one that Xen is destroying, and tells the store that some domain changed.

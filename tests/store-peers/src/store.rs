@@ -131,7 +131,17 @@ impl Store {
 
     /// Asks it to end, and starts it again in the same directory.
     pub fn restart(&mut self, options: &Options) -> Result<()> {
-        self.terminate()?;
+        if self.runs() {
+            self.terminate()?;
+        }
+        self.child = command(self.kind, self.directory.path(), options)?.spawn()?;
+        self.wait_until_it_answers()
+    }
+
+    /// Kills it, and starts it again in the same directory.
+    pub fn crash_and_start(&mut self, options: &Options) -> Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
         self.child = command(self.kind, self.directory.path(), options)?.spawn()?;
         self.wait_until_it_answers()
     }

@@ -38,8 +38,8 @@ Domains are served over their rings: those of this host, where it has /dev/xen a
     Serve(ServeArguments),
     /// Tell whether a domain may do something, and by which rule
     #[command(after_help = "\
-With --policy: what that manifest says, without a store. A domain is named as the manifest names it, or by the number of a domain
-that nobody assigned a name to: a plain guest.
+With --policy: what that manifest says, without a store. A domain is named as the manifest names it, or by a number; which
+number is which domain --assign tells, and one without a name is a guest like any other.
 Without: what the running store at --socket says, permissions of the node included; DOMAIN is a number there.
 
 Exit status: 0 allowed, 3 denied, 1 failed, 2 wrong usage.")]
@@ -75,6 +75,9 @@ pub struct ExplainArguments {
     /// Ask this manifest, not a running store
     #[arg(long, value_name = "FILE")]
     pub policy: Option<PathBuf>,
+    /// A domain's name in the manifest; may be given again
+    #[arg(long, value_name = "DOMID=NAME", requires = "policy")]
+    pub assign: Vec<Assignment>,
     /// The running store
     #[arg(long, value_name = "PATH", default_value = DEFAULT_SOCKET, conflicts_with = "policy")]
     pub socket: PathBuf,

@@ -45,6 +45,10 @@ impl Environment for Host {
     /// The state goes to a file at the end, as a whole.
     fn journal(&mut self, _: &Change<'_>) {}
 
+    fn keeps_journal(&self) -> bool {
+        false
+    }
+
     fn control(&mut self, _: &[&[u8]]) -> Option<Result<Vec<u8>, StoreError>> {
         None
     }

@@ -58,6 +58,7 @@ impl Rings {
         let Some((page, port)) = self.host.own_ring()? else {
             return Ok(None);
         };
+        StoreRing::new(page.shared_page()).set_connected();
         self.put(DomId::INITIAL, page, port);
         Ok(Some(port))
     }

@@ -6,13 +6,16 @@
 use std::collections::BTreeSet;
 use std::os::fd::OwnedFd;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
+use rustix::net::sockopt::socket_peercred;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use xen::DomId;
 use xen::linux::{Devices, DomainState, RingFiles};
 use xen::store::ring::RingError;
+use xen::store::{Header, Operation, wire};
 use xenstore_guard_core::{Config, ConnectionId, Environment as _, Peer, ProtocolError, Server};
 
 use crate::arguments::{Assignment, ServeArguments};
@@ -39,6 +42,12 @@ const CONNECTION: u64 = 16;
 
 fn token(id: ConnectionId) -> u64 {
     CONNECTION + u64::from(id.number())
+}
+
+/// Whose event it is; none where it is not a connection's.
+fn connection(event: Event) -> Option<ConnectionId> {
+    let number = event.data.u64().checked_sub(CONNECTION)?;
+    u32::try_from(number).ok().map(ConnectionId::from_number)
 }
 
 /// Serves until a signal ends it.
@@ -113,12 +122,14 @@ impl Daemon {
         arguments: &ServeArguments,
     ) -> Result<Self, Error> {
         allow_many_files();
-        let restored = match &arguments.state {
-            Some(path) => state_file::load(path, config.clone(), &mut host)?,
-            None => None,
+        let state = arguments.state.as_deref().map(state_file::take).transpose()?.flatten();
+        let served: Vec<_> = state.iter().flat_map(|state| state.connections.clone()).collect();
+        let fresh = state.is_none();
+        let server = match state {
+            Some(state) => Server::restore(config, state, &mut host)
+                .map_err(|error| Error::Server(format!("the state is not taken over: {error}")))?,
+            None => Server::new(config),
         };
-        let fresh = restored.is_none();
-        let server = restored.unwrap_or_else(|| Server::new(config));
         let epoll = epoll::create(CreateFlags::CLOEXEC).map_err(Error::system("epoll_create1"))?;
         let watch = |file, token| {
             epoll::add(&epoll, file, EventData::new_u64(token), EventFlags::IN).map_err(Error::system("epoll_ctl"))
@@ -142,6 +153,9 @@ impl Daemon {
         };
         if fresh {
             daemon.take_own_ring()?;
+        }
+        for connection in served {
+            daemon.take_ring_over(connection.peer);
         }
         for assignment in &arguments.assign {
             daemon.assign(assignment)?;
@@ -168,14 +182,44 @@ impl Daemon {
         Ok(())
     }
 
+    /// Serves a ring where the daemon before this one left off. A domain that is gone since then is forgotten.
+    fn take_ring_over(&mut self, peer: Peer) {
+        let (Peer::Domain { domid, port, .. }, Some(rings)) = (peer, &mut self.host.rings) else {
+            return;
+        };
+        let mapped = if domid == DomId::INITIAL {
+            rings.take_own().map(drop).map_err(|error| error.to_string())
+        } else {
+            rings.map(domid, port).map_err(|error| error.to_string())
+        };
+        if let Err(error) = mapped {
+            log::warn!("domain {domid}: not taken over: {error}");
+            self.release(domid);
+        }
+    }
+
+    /// Has the core forget a domain.
+    fn release(&mut self, domid: DomId) {
+        let answer = self.request(Operation::Release, format!("{domid}\0").as_bytes());
+        match answer {
+            Ok((header, _)) if header.operation == Operation::Release as u32 => log::info!("domain {domid} is gone"),
+            Ok((_, error)) => {
+                let error = String::from_utf8_lossy(&error);
+                log::error!(
+                    "domain {domid} is gone, but not released: {}",
+                    error.trim_end_matches('\0')
+                );
+            }
+            Err(error) => log::error!("domain {domid} is gone, but not released: {error}"),
+        }
+    }
+
     /// Tells the core a domain's name in the manifest, as a builder does.
     fn assign(&mut self, assignment: &Assignment) -> Result<(), Error> {
         let failed = |what: String| Error::Server(format!("--assign {}={}: {what}", assignment.domid, assignment.name));
         let words = ["assign", &assignment.domid.to_string(), &assignment.name].join("\0") + "\0";
-        let (header, payload) = self
-            .request(xen::store::Operation::Control, words.as_bytes())
-            .map_err(failed)?;
-        if header.operation == xen::store::Operation::Control as u32 {
+        let (header, payload) = self.request(Operation::Control, words.as_bytes()).map_err(failed)?;
+        if header.operation == Operation::Control as u32 {
             return Ok(());
         }
         Err(failed(
@@ -184,13 +228,9 @@ impl Daemon {
     }
 
     /// Has the core do one request of its host.
-    fn request(
-        &mut self,
-        operation: xen::store::Operation,
-        payload: &[u8],
-    ) -> Result<(xen::store::Header, Vec<u8>), String> {
+    fn request(&mut self, operation: Operation, payload: &[u8]) -> Result<(Header, Vec<u8>), String> {
         let id = self.server.connect(Peer::Socket).map_err(|error| error.to_string())?;
-        let message = xen::store::wire::message(operation, 1, 0, &[payload]);
+        let message = wire::message(operation, 1, 0, &[payload]);
         let answer = self
             .server
             .receive(id, &message)
@@ -199,9 +239,9 @@ impl Daemon {
                 self.server.process(id, &mut self.host);
                 let answer = self.server.output(id);
                 let (header, rest) = answer
-                    .split_first_chunk::<{ xen::store::wire::HEADER_BYTES }>()
+                    .split_first_chunk::<{ wire::HEADER_BYTES }>()
                     .ok_or("no answer")?;
-                Ok((xen::store::Header::decode(header), rest.to_vec()))
+                Ok((Header::decode(header), rest.to_vec()))
             });
         self.server.disconnect(id, &mut self.host);
         answer
@@ -210,27 +250,14 @@ impl Daemon {
     fn serve(&mut self) -> Result<(), Error> {
         let mut events: Vec<Event> = Vec::with_capacity(EVENTS);
         loop {
-            let timeout = self.timeout();
-            self.affinity.before_wait();
-            match epoll::wait(
-                &self.epoll,
-                rustix::buffer::spare_capacity(&mut events),
-                timeout.as_ref(),
-            ) {
-                Ok(_) | Err(rustix::io::Errno::INTR) => {}
-                Err(error) => return Err(Error::system("epoll_wait")(error)),
-            }
+            self.wait(&mut events)?;
             let told = std::mem::take(&mut events);
             for event in &told {
                 match event.data.u64() {
                     SIGNALS => return Ok(()),
                     SOCKET => self.accept()?,
                     RINGS => self.take_events()?,
-                    connection => {
-                        if let Ok(number) = u32::try_from(connection.saturating_sub(CONNECTION)) {
-                            self.ready.insert(ConnectionId::from_number(number));
-                        }
-                    }
+                    _ => self.ready.extend(connection(*event)),
                 }
             }
             events = told;
@@ -247,17 +274,33 @@ impl Daemon {
         }
     }
 
+    /// Waits until somebody has something.
+    fn wait(&mut self, events: &mut Vec<Event>) -> Result<(), Error> {
+        let before = Instant::now();
+        let timeout = self.timeout().and_then(|timeout| Timespec::try_from(timeout).ok());
+        match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(events), timeout.as_ref()) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(Error::system("epoll_wait")(error)),
+        }
+        match events.as_slice() {
+            [event] if self.ready.is_empty() && event.data.u64() >= CONNECTION => {
+                if let Some(id) = connection(*event) {
+                    self.affinity.note(id, before.elapsed());
+                }
+            }
+            _ => self.affinity.let_go(),
+        }
+        Ok(())
+    }
+
     /// How long to wait: not at all where somebody is not done.
-    fn timeout(&self) -> Option<Timespec> {
-        let nanoseconds = if self.ready.is_empty() {
-            self.server.wake_at()?.saturating_sub(self.host.now())
-        } else {
-            0
-        };
-        Some(Timespec {
-            tv_sec: i64::try_from(nanoseconds / 1_000_000_000).unwrap_or(i64::MAX),
-            tv_nsec: i64::try_from(nanoseconds % 1_000_000_000).unwrap_or_default(),
-        })
+    fn timeout(&self) -> Option<Duration> {
+        if !self.ready.is_empty() {
+            return Some(Duration::ZERO);
+        }
+        let wake = self.server.wake_at();
+        let wake = wake.map(|at| Duration::from_nanos(at.saturating_sub(self.host.now())));
+        wake.into_iter().chain(self.affinity.patience()).min()
     }
 
     fn accept(&mut self) -> Result<(), Error> {
@@ -273,7 +316,12 @@ impl Daemon {
                 }
             };
             match self.server.connect(Peer::Socket) {
-                Ok(id) => self.clients.add(&self.epoll, token(id), id, stream)?,
+                Ok(id) => {
+                    if let Ok(peer) = socket_peercred(&stream) {
+                        self.affinity.add(id, peer.pid);
+                    }
+                    self.clients.add(&self.epoll, token(id), id, stream)?;
+                }
                 Err(error) => log::error!("a client is not served: {error}"),
             }
         }
@@ -281,6 +329,7 @@ impl Daemon {
 
     fn close(&mut self, id: ConnectionId) -> Result<(), Error> {
         self.clients.remove(id);
+        self.affinity.remove(id);
         self.server.disconnect(id, &mut self.host);
         if self.full {
             epoll::add(&self.epoll, &self.socket, EventData::new_u64(SOCKET), EventFlags::IN)
@@ -323,13 +372,7 @@ impl Daemon {
             match state {
                 DomainState::Alive => {}
                 DomainState::Shutdown => self.server.domain_died(domid, &mut self.host),
-                DomainState::Gone => {
-                    let subject = format!("{domid}\0");
-                    match self.request(xen::store::Operation::Release, subject.as_bytes()) {
-                        Ok(_) => log::info!("domain {domid} is gone"),
-                        Err(error) => log::error!("domain {domid} is gone, but not released: {error}"),
-                    }
-                }
+                DomainState::Gone => self.release(domid),
             }
         }
     }
@@ -343,7 +386,6 @@ impl Daemon {
             };
             if let Some(ring) = rings.ring(domid) {
                 ring.set_features(self.server.features(domid));
-                ring.set_connected();
             }
             rings.notify(domid);
             rings.connect(domid, id);

@@ -1,10 +1,12 @@
 //! The ways in which this project's store differs from the stock ones, each explained in docs/store-differences.md.
 
+use std::collections::BTreeSet;
+
 use xen::store::Operation;
 
 use super::action::{Action, Request};
 use super::player::Observation;
-use crate::client::Answer;
+use crate::client::{Answer, Event};
 use crate::store::StoreKind;
 
 const BOTH: &[StoreKind] = &[StoreKind::C, StoreKind::OCaml];
@@ -18,8 +20,6 @@ pub struct Known {
     pub stores: &'static [StoreKind],
     /// Whether it explains what was seen: the step, this project's store, the stock one.
     pub explains: fn(&Action, &Observation, &Observation) -> bool,
-    /// Whether the stores hold something else from then on.
-    pub diverges: bool,
 }
 
 /// All of them.
@@ -32,13 +32,11 @@ pub const KNOWN: &[Known] = &[
                 && ours.events == theirs.events
                 && sorted_names(&ours.answer) == sorted_names(&theirs.answer)
         },
-        diverges: false,
     },
     Known {
         name: "error-of-malformed-requests",
         stores: BOTH,
         explains: |action, ours, theirs| is_malformed(action) && both_refuse(ours, theirs),
-        diverges: false,
     },
     Known {
         name: "error-of-hidden-nodes",
@@ -48,7 +46,6 @@ pub const KNOWN: &[Known] = &[
                 && ours.answer.is_refused("EACCES")
                 && (theirs.answer.is_refused("ENOENT") || is(action, Operation::Rm) && theirs.answer.is_done())
         },
-        diverges: false,
     },
     Known {
         name: "error-of-giving-nodes-away",
@@ -59,7 +56,6 @@ pub const KNOWN: &[Known] = &[
                 && ours.answer.is_refused("EPERM")
                 && theirs.answer.is_refused("EACCES")
         },
-        diverges: false,
     },
     Known {
         name: "mkdir-of-what-is-there",
@@ -70,7 +66,6 @@ pub const KNOWN: &[Known] = &[
                 && ours.answer.is_refused("EACCES")
                 && theirs.answer.is_done()
         },
-        diverges: false,
     },
     Known {
         name: "special-nodes-are-listed",
@@ -87,7 +82,6 @@ pub const KNOWN: &[Known] = &[
                 && ours.events == theirs.events
                 && without_special(&ours.answer) == without_special(&theirs.answer)
         },
-        diverges: false,
     },
     Known {
         name: "value-of-tool-xenstored",
@@ -96,13 +90,12 @@ pub const KNOWN: &[Known] = &[
             let path = Request::Plain(Operation::Read, b"/tool/xenstored\0".to_vec());
             action.request == path && ours.answer.is_done() && theirs.answer.is_done() && ours.events == theirs.events
         },
-        diverges: false,
     },
     Known {
         name: "events-below-removed-nodes",
         stores: OCAML,
         explains: |action, ours, theirs| {
-            (is(action, Operation::Rm) || matches!(action.request, Request::End(..)))
+            is(action, Operation::Rm)
                 && ours.answer == theirs.answer
                 && ours
                     .events
@@ -110,7 +103,6 @@ pub const KNOWN: &[Known] = &[
                     .zip(&theirs.events)
                     .all(|(ours, theirs)| ours.iter().all(|event| theirs.contains(event)))
         },
-        diverges: false,
     },
     Known {
         name: "nodes-made-and-removed-in-a-transaction",
@@ -124,17 +116,36 @@ pub const KNOWN: &[Known] = &[
                     .zip(&theirs.events)
                     .all(|(ours, theirs)| theirs.iter().all(|event| ours.contains(event)))
         },
-        diverges: false,
     },
     Known {
-        name: "removal-of-the-root",
+        name: "events-of-a-commit",
         stores: OCAML,
-        explains: |action, ours, theirs| {
-            action.request == Request::Plain(Operation::Rm, b"/\0".to_vec())
-                && ours.answer.is_refused("EINVAL")
-                && theirs.answer.is_done()
+        explains: |action, ours, theirs| matches!(action.request, Request::End(..)) && ours.answer == theirs.answer,
+    },
+    Known {
+        name: "the-same-event-twice",
+        stores: OCAML,
+        explains: |_, ours, theirs| {
+            let different = |events: &Vec<Event>| events.iter().cloned().collect::<BTreeSet<_>>();
+            ours.answer == theirs.answer
+                && ours
+                    .events
+                    .iter()
+                    .map(different)
+                    .eq(theirs.events.iter().map(different))
         },
-        diverges: true,
+    },
+    Known {
+        name: "events-of-the-root",
+        stores: OCAML,
+        explains: |_, ours, theirs| {
+            ours.answer == theirs.answer
+                && ours.events.iter().zip(&theirs.events).all(|(ours, theirs)| {
+                    ours.iter()
+                        .filter(|event| event.path != "/")
+                        .eq(theirs.iter().filter(|event| event.path != "/"))
+                })
+        },
     },
 ];
 

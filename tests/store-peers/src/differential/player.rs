@@ -172,16 +172,20 @@ impl Player {
             .collect()
     }
 
-    /// Every node, by its path.
+    /// Every node, by its path, but for those that oxenstored makes for itself.
     pub fn tree(&mut self) -> Result<BTreeMap<String, Node>> {
         let mut tree = BTreeMap::new();
         let mut waiting = vec!["/".to_owned()];
         let builder = &mut self.scene.builder;
         while let Some(path) = waiting.pop() {
-            for name in builder.children(&path).with_context(|| path.clone())? {
+            let names = builder.children(&path).with_context(|| path.clone())?;
+            for name in names.iter().filter(|name| !name.starts_with('@')) {
                 waiting.push(format!("{}/{name}", path.trim_end_matches('/')));
             }
-            let value = builder.read(0, &path)?.bytes()?;
+            let mut value = builder.read(0, &path)?.bytes()?;
+            if path == "/tool/xenstored" {
+                value.clear();
+            }
             let permissions: Vec<String> = builder.permissions(&path)?.iter().map(ToString::to_string).collect();
             let permissions = permissions.join(" ");
             tree.insert(path, Node { value, permissions });

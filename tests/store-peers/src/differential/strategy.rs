@@ -5,7 +5,8 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use xen::store::Operation;
 
-use super::action::{Action, CLIENTS, Request};
+use super::action::{Action, CLIENTS, GUESTS, Request, SOCKETS};
+use crate::store::StoreKind;
 
 /// Names that paths are made of.
 const NAMES: [&str; 5] = ["data", "a", "b", "device", "state"];
@@ -134,13 +135,72 @@ fn in_transaction(request: &Request) -> bool {
     )
 }
 
-/// Steps of all clients, their transactions among each other.
-pub fn actions(count: usize) -> impl Strategy<Value = Vec<Action>> {
-    vec(action(), 1..count)
+/// Steps of all clients, their transactions among each other, of a kind that `stock` can be compared in.
+pub fn actions(stock: StoreKind, count: usize) -> impl Strategy<Value = Vec<Action>> {
+    vec(action(), 1..count).prop_map(move |actions| comparable(stock, actions))
 }
 
-/// Steps of all clients, in which nobody else does anything while a transaction is open: what it sees is the same in every store.
-pub fn transactions_apart(count: usize) -> impl Strategy<Value = Vec<Action>> {
+/// Changes steps after which a stock store has another tree than the others.
+fn comparable(stock: StoreKind, mut actions: Vec<Action>) -> Vec<Action> {
+    match stock {
+        StoreKind::OCaml => actions.iter_mut().for_each(|action| {
+            let_nobody_else_write(action);
+            leave_the_root(action);
+        }),
+        _ => actions.iter_mut().for_each(keep_the_root),
+    }
+    actions
+}
+
+/// C xenstored does not come through the death of the domain that owns the root (docs/store-differences.md, owner-of-the-root).
+fn keep_the_root(action: &mut Action) {
+    if let Request::Plain(Operation::SetPermissions, payload) = &mut action.request
+        && payload.starts_with(b"/\0")
+    {
+        *payload = b"/\0r0\0".to_vec();
+    }
+}
+
+/// oxenstored lets a privileged client remove everything (docs/store-differences.md, removal-of-the-root).
+fn leave_the_root(action: &mut Action) {
+    let remove = Request::Plain(Operation::Rm, b"/\0".to_vec());
+    if action.request == remove {
+        action.request = Request::Plain(Operation::Read, b"/\0".to_vec());
+    }
+}
+
+/// In oxenstored a node belongs to whom its parent belongs to, in the others to the domain that made it: nobody is given leave
+/// to write where nodes are another's (docs/store-differences.md, owner-of-new-nodes).
+fn let_nobody_else_write(action: &mut Action) {
+    let Request::Plain(Operation::SetPermissions, payload) = &mut action.request else {
+        return;
+    };
+    let text = String::from_utf8_lossy(payload).into_owned();
+    let Some((path, list)) = text.split_once('\0') else {
+        return;
+    };
+    let home = if path.starts_with('/') {
+        let rest = path.strip_prefix("/local/domain/").unwrap_or_default();
+        rest.split('/')
+            .next()
+            .and_then(|number| number.parse().ok())
+            .unwrap_or(0)
+    } else {
+        (action.client + 1).saturating_sub(SOCKETS)
+    };
+    // Domain 4 does not exist.
+    let owner = if home > GUESTS { 0 } else { home };
+    let lists = [
+        format!("n{owner}"),
+        format!("r{owner}"),
+        format!("n{owner}\0r1"),
+        format!("n{owner}\0r2\0r3"),
+    ];
+    *payload = format!("{path}\0{}\0", lists[list.len() % lists.len()]).into_bytes();
+}
+
+/// The same, but nobody else does anything while a transaction is open: what it sees is the same in every store.
+pub fn transactions_apart(stock: StoreKind, count: usize) -> impl Strategy<Value = Vec<Action>> {
     let alone = action().prop_map(|mut action| {
         action.transaction = None;
         if matches!(action.request, Request::Begin(_) | Request::End(..)) {
@@ -161,5 +221,5 @@ pub fn transactions_apart(count: usize) -> impl Strategy<Value = Vec<Action>> {
             actions.push(of(None, Request::End(0, commit)));
             actions
         });
-    vec(prop_oneof![5 => alone, 1 => transaction], 1..count).prop_map(|parts| parts.concat())
+    vec(prop_oneof![5 => alone, 1 => transaction], 1..count).prop_map(move |parts| comparable(stock, parts.concat()))
 }
