@@ -18,7 +18,7 @@ impl<H: Hypervisor, C: Consoles, L: StoreLink> Host<'_, H, C, L> {
         if let Err(problem) = &result {
             error!("domain {} not started: {problem}", self.name(index));
             let waits = self.waits_for_store(index, problem);
-            if let Some(entry) = self.entries.get_mut(index)
+            if let Some(entry) = self.domains.get_mut(index)
                 && entry.state.domid().is_none()
                 && !matches!(entry.state, State::Refused(_))
             {
@@ -32,8 +32,8 @@ impl<H: Hypervisor, C: Consoles, L: StoreLink> Host<'_, H, C, L> {
     }
 
     fn try_start(&mut self, index: usize, began: u64) -> Result<DomId, RequestError> {
-        let domain = self.manifest.domains.get(index).ok_or(RequestError::Unknown)?.clone();
-        let entry = self.entries.get(index).ok_or(RequestError::Unknown)?;
+        let domain = self.domains.get(index).ok_or(RequestError::Unknown)?.domain.clone();
+        let entry = self.domains.get(index).ok_or(RequestError::Unknown)?;
         match &entry.state {
             State::Refused(problem) => return Err(RequestError::Refused(problem.clone())),
             State::Running(domid) | State::Paused(domid) | State::Preserved(domid, _) | State::Ending(domid, _) => {
@@ -43,7 +43,11 @@ impl<H: Hypervisor, C: Consoles, L: StoreLink> Host<'_, H, C, L> {
         }
         self.store_is_up_for(index)?;
         for need in self.manifest.needs(index) {
-            let up = self.by_name.get(need).and_then(|&index| self.running(index)).is_some();
+            let up = self
+                .domains
+                .index(need)
+                .and_then(|index| self.domains.running(index))
+                .is_some();
             if !up {
                 return Err(RequestError::Needs(need.into()));
             }
@@ -76,7 +80,7 @@ impl<H: Hypervisor, C: Consoles, L: StoreLink> Host<'_, H, C, L> {
         self.run(index, &domain, &mut built)?;
         let now = (self.clock)();
         let total = now.saturating_sub(began);
-        if let Some(entry) = self.entries.get_mut(index) {
+        if let Some(entry) = self.domains.get_mut(index) {
             entry.state = State::Running(built.domid);
             entry.supervisor.started(now);
             entry.times = Some((built.times, total));
@@ -134,15 +138,13 @@ impl<H: Hypervisor, C: Consoles, L: StoreLink> Host<'_, H, C, L> {
             }) => {}
             Err(problem) => return Err(problem.into()),
         }
-        if let Some(entry) = self.entries.get_mut(index) {
-            entry.state = State::Off;
-        }
+        self.domains.set_state(index, State::Off);
         Ok(())
     }
 
     /// Puts what a domain is started from into the event log, once a boot: from the bundle it is always the same.
     fn measure_domain(&mut self, index: usize, domain: &Domain) -> Result<(), RequestError> {
-        if self.entries.get(index).is_none_or(|entry| entry.measured) {
+        if self.domains.get(index).is_none_or(|entry| entry.measured) {
             return Ok(());
         }
         let banks = self.log.banks().to_vec();
@@ -165,7 +167,7 @@ impl<H: Hypervisor, C: Consoles, L: StoreLink> Host<'_, H, C, L> {
         {
             self.measure(&record::ramdisk(&domain.name, &ramdisk))?;
         }
-        if let Some(entry) = self.entries.get_mut(index) {
+        if let Some(entry) = self.domains.get_mut(index) {
             entry.measured = true;
         }
         Ok(())

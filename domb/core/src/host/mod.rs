@@ -4,13 +4,13 @@
 //! (`VIRQ_DOM_EXC`), [`Host::run_due`] when the time of [`Host::next_due`] has come, and the operator's requests.
 
 mod creation;
+mod domains;
 mod images;
 mod report;
 mod requests;
 mod store;
 mod supervision;
 
-use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -19,10 +19,11 @@ use manifest::Manifest;
 use measure::{Digests, EventLog, record};
 use xen::{DomId, Hypervisor};
 
-use crate::build::{Built, Failure, Times};
+use crate::build::Failure;
 use crate::bundle::Bundle;
-use crate::restart::{Decision, End, Supervisor};
+use crate::restart::{Decision, End};
 use crate::store::{self as store_client, StoreLink};
+use domains::Domains;
 use store::StoreSide;
 
 pub use images::{ImageError, Images};
@@ -136,21 +137,6 @@ impl State {
     }
 }
 
-struct Entry {
-    state: State,
-    supervisor: Supervisor,
-    /// Its records are in the event log.
-    measured: bool,
-    /// Of its last creation: where the time went, and the whole in nanoseconds.
-    times: Option<(Times, u64)>,
-    /// How often it was started.
-    starts: u32,
-    /// What the store was told of, while it may know of it.
-    wired: Option<Built>,
-    /// The store went down during its last start.
-    store_lost: bool,
-}
-
 /// What is measured before the first domain.
 #[derive(Debug, Clone)]
 pub struct Identity<'a> {
@@ -169,9 +155,7 @@ pub struct Host<'b, H: Hypervisor, C: Consoles, L: StoreLink> {
     images: Images<'b>,
     manifest: Manifest,
     log: EventLog,
-    entries: Vec<Entry>,
-    /// Index of a domain by name.
-    by_name: BTreeMap<String, usize>,
+    domains: Domains,
 }
 
 impl<'b, H: Hypervisor, C: Consoles, L: StoreLink> Host<'b, H, C, L> {
@@ -191,32 +175,11 @@ impl<'b, H: Hypervisor, C: Consoles, L: StoreLink> Host<'b, H, C, L> {
         let bundle = Bundle::parse(bundle)?;
         let manifest = bundle.manifest().clone();
         let banks = manifest.host.banks.clone();
-        let mut entries: Vec<Entry> = manifest
-            .domains
-            .iter()
-            .map(|domain| Entry {
-                state: State::Off,
-                supervisor: Supervisor::new(domain),
-                measured: false,
-                times: None,
-                starts: 0,
-                wired: None,
-                store_lost: false,
-            })
-            .collect();
+        let mut domains = Domains::new(&manifest);
         for (index, problem) in manifest.start_order().1 {
-            if let (Some(entry), Some(domain)) = (entries.get_mut(index), manifest.domains.get(index)) {
-                error!("domain {} refused: manifest: {problem}", domain.name);
-                entry.state = State::Refused(problem);
-            }
+            error!("domain {} refused: manifest: {problem}", domains.name(index));
+            domains.set_state(index, State::Refused(problem));
         }
-        let by_name = manifest
-            .domains
-            .iter()
-            .enumerate()
-            .rev()
-            .map(|(index, domain)| (domain.name.clone(), index))
-            .collect();
         let mut host = Self {
             hypervisor,
             consoles,
@@ -225,8 +188,7 @@ impl<'b, H: Hypervisor, C: Consoles, L: StoreLink> Host<'b, H, C, L> {
             images: Images::new(bundle),
             log: EventLog::new(&banks)?,
             manifest,
-            entries,
-            by_name,
+            domains,
         };
         let mut image = measure::Hasher::new(&banks);
         for part in identity.image {
@@ -257,7 +219,7 @@ impl<'b, H: Hypervisor, C: Consoles, L: StoreLink> Host<'b, H, C, L> {
     /// The number of a domain that runs, is paused or was kept.
     #[must_use]
     pub fn domid(&self, name: &str) -> Option<DomId> {
-        self.entries.get(*self.by_name.get(name)?)?.state.domid()
+        self.domains.state(self.domains.index(name)?)?.domid()
     }
 
     /// The hypervisor.
@@ -269,16 +231,15 @@ impl<'b, H: Hypervisor, C: Consoles, L: StoreLink> Host<'b, H, C, L> {
     #[must_use]
     pub fn autostart(&self) -> Vec<String> {
         let (order, _) = self.manifest.boot_order();
-        order.iter().map(|&index| self.name(index).into()).collect()
+        order.iter().map(|&index| self.domains.name(index).into()).collect()
     }
 
-    /// The domains whose name `matches`, in the manifest's order.
+    /// The domains whose name `matches`: those of the manifest in its order, then the others.
     #[must_use]
     pub fn names(&self, matches: impl Fn(&str) -> bool) -> Vec<String> {
-        self.manifest
-            .domains
+        self.domains
             .iter()
-            .map(|domain| domain.name.clone())
+            .map(|entry| entry.domain.name.clone())
             .filter(|name| matches(name))
             .collect()
     }
@@ -289,31 +250,23 @@ impl<'b, H: Hypervisor, C: Consoles, L: StoreLink> Host<'b, H, C, L> {
     /// [`RequestError`]; it is also logged, with the domain's name.
     pub fn create(&mut self, name: &str) -> Result<DomId, RequestError> {
         let index = self.index(name)?;
-        let waiting = match self.entries.get(index).map(|entry| &entry.state) {
+        let waiting = match self.domains.state(index) {
             Some(State::Waiting(when)) => Some(*when),
             _ => None,
         };
         let result = self.start(index);
         // A request in vain does not cancel the restart that is due anyway.
-        if let (Err(_), Some(when), Some(entry)) = (&result, waiting, self.entries.get_mut(index)) {
-            entry.state = State::Waiting(when);
+        if let (Err(_), Some(when)) = (&result, waiting) {
+            self.domains.set_state(index, State::Waiting(when));
         }
         result
     }
 
     fn index(&self, name: &str) -> Result<usize, RequestError> {
-        self.by_name.get(name).copied().ok_or(RequestError::Unknown)
+        self.domains.index(name).ok_or(RequestError::Unknown)
     }
 
     fn name(&self, index: usize) -> &str {
-        self.manifest.domains.get(index).map_or("?", |domain| &domain.name)
-    }
-
-    /// The domain's number if it runs or is paused.
-    fn running(&self, index: usize) -> Option<DomId> {
-        match self.entries.get(index)?.state {
-            State::Running(domid) | State::Paused(domid) => Some(domid),
-            _ => None,
-        }
+        self.domains.name(index)
     }
 }

@@ -45,7 +45,7 @@ impl<H: Hypervisor, C: Consoles, L: StoreLink> Host<'_, H, C, L> {
     /// It is unknown or does not run, or Xen refuses.
     pub fn destroy(&mut self, name: &str) -> Result<(), RequestError> {
         let index = self.index(name)?;
-        let entry = self.entries.get_mut(index).ok_or(RequestError::Unknown)?;
+        let entry = self.domains.get_mut(index).ok_or(RequestError::Unknown)?;
         if matches!(entry.state, State::Waiting(_)) {
             entry.state = State::Off;
             return Ok(());
@@ -66,7 +66,7 @@ impl<H: Hypervisor, C: Consoles, L: StoreLink> Host<'_, H, C, L> {
     /// It is unknown or does not run.
     pub fn crash(&mut self, name: &str) -> Result<(), RequestError> {
         let index = self.index(name)?;
-        let domid = self.running(index).ok_or(RequestError::NotRunning)?;
+        let domid = self.domains.running(index).ok_or(RequestError::NotRunning)?;
         self.ended(index, domid, End::Crash);
         Ok(())
     }
@@ -77,7 +77,7 @@ impl<H: Hypervisor, C: Consoles, L: StoreLink> Host<'_, H, C, L> {
     /// It is unknown or does not run, or Xen refuses.
     pub fn pause(&mut self, name: &str) -> Result<(), RequestError> {
         let index = self.index(name)?;
-        match self.entries.get_mut(index).map(|entry| &mut entry.state) {
+        match self.domains.get_mut(index).map(|entry| &mut entry.state) {
             Some(state @ State::Running(_)) => {
                 let domid = state.domid().ok_or(RequestError::NotRunning)?;
                 self.hypervisor.pause(domid)?;
@@ -94,7 +94,7 @@ impl<H: Hypervisor, C: Consoles, L: StoreLink> Host<'_, H, C, L> {
     /// It is unknown or not paused, or Xen refuses.
     pub fn unpause(&mut self, name: &str) -> Result<(), RequestError> {
         let index = self.index(name)?;
-        match self.entries.get_mut(index).map(|entry| &mut entry.state) {
+        match self.domains.get_mut(index).map(|entry| &mut entry.state) {
             Some(state @ State::Paused(_)) => {
                 let domid = state.domid().ok_or(RequestError::NotRunning)?;
                 self.hypervisor.unpause(domid)?;
@@ -113,10 +113,10 @@ impl<H: Hypervisor, C: Consoles, L: StoreLink> Host<'_, H, C, L> {
     /// which it says that it obeys, or says that it does not.
     pub fn shutdown(&mut self, name: &str, how: Shutdown) -> Result<Asked, RequestError> {
         let index = self.index(name)?;
-        let Some(State::Running(domid)) = self.entries.get(index).map(|entry| entry.state.clone()) else {
+        let Some(State::Running(domid)) = self.domains.state(index).cloned() else {
             return Err(RequestError::NotRunning);
         };
-        if self.entries.get(index).is_none_or(|entry| entry.wired.is_none()) {
+        if self.domains.get(index).is_none_or(|entry| entry.wired.is_none()) {
             return Err(RequestError::NoStore);
         }
         let home = tree::home(domid);

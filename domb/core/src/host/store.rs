@@ -70,14 +70,13 @@ impl<H: Hypervisor, C: Consoles, L: StoreLink> Host<'_, H, C, L> {
     }
 
     /// All domains, the store before the others: its end explains much of theirs.
-    pub(super) fn store_first(&self) -> impl Iterator<Item = usize> + use<H, C, L> {
-        let store = self.store.index;
-        let others = (0..self.entries.len()).filter(move |index| Some(*index) != store);
-        store.into_iter().chain(others)
+    pub(super) fn store_first(&self) -> Vec<usize> {
+        let others = self.domains.indices().filter(|index| !self.is_store(*index));
+        self.store.index.into_iter().chain(others).collect()
     }
 
     fn store_state(&self) -> Option<&State> {
-        Some(&self.entries.get(self.store.index?)?.state)
+        self.domains.state(self.store.index?)
     }
 
     /// Whether the store can be asked for something now.
@@ -113,7 +112,7 @@ impl<H: Hypervisor, C: Consoles, L: StoreLink> Host<'_, H, C, L> {
     /// during whose start the store went down is tried once more.
     pub(super) fn waits_for_store(&mut self, index: usize, problem: &RequestError) -> Option<u64> {
         let when = self.store_due().filter(|_| !self.is_store(index))?;
-        let entry = self.entries.get_mut(index)?;
+        let entry = self.domains.get_mut(index)?;
         match problem {
             RequestError::StoreRestarts(_) => Some(when),
             RequestError::Build(Failure {
@@ -225,7 +224,7 @@ impl<H: Hypervisor, C: Consoles, L: StoreLink> Host<'_, H, C, L> {
     /// Brings what the store knows and what is into line: the host's own nodes, domains that are gone, domains that run.
     fn settle(&mut self, index: usize, store: DomId) -> session::Result<()> {
         let client = client(&mut self.store.link)?;
-        let name = self.manifest.domains.get(index).map_or("", |domain| &domain.name);
+        let name = self.domains.name(index);
         session::write_tree(client, &[], &tree::of_host(name, store))?;
         let (mut released, mut known, mut introduced) = (0, 0, 0);
         while let Some((domid, vm)) = self.store.untold.last() {
@@ -235,7 +234,8 @@ impl<H: Hypervisor, C: Consoles, L: StoreLink> Host<'_, H, C, L> {
             self.store.untold.pop();
             released += 1;
         }
-        for (domain, entry) in self.manifest.domains.iter().zip(&self.entries) {
+        for entry in self.domains.iter() {
+            let domain = &entry.domain;
             let Some(built) = &entry.wired else { continue };
             let knows = knows(client, domain, built);
             if report(knows, |problem| {
@@ -268,7 +268,7 @@ impl<H: Hypervisor, C: Consoles, L: StoreLink> Host<'_, H, C, L> {
         if built.store.is_none() {
             return Ok(());
         }
-        if let Some(entry) = self.entries.get_mut(index) {
+        if let Some(entry) = self.domains.get_mut(index) {
             // From here on there may be something to be taken back.
             entry.wired = Some(built.clone());
         }
@@ -277,11 +277,11 @@ impl<H: Hypervisor, C: Consoles, L: StoreLink> Host<'_, H, C, L> {
 
     /// Has the store forget a domain that is going; when it cannot be told now, its next instance is.
     pub(super) fn unwire(&mut self, index: usize) {
-        let (Some(entry), Some(domain)) = (self.entries.get_mut(index), self.manifest.domains.get(index)) else {
+        let Some(entry) = self.domains.get_mut(index) else {
             return;
         };
         let Some(built) = entry.wired.take() else { return };
-        let (domid, vm) = (built.domid, tree::vm(domain));
+        let (domid, vm) = (built.domid, tree::vm(&entry.domain));
         match self.ask(|client| session::forget(client, domid, &vm)) {
             Ok(()) => {}
             Err(problem) if problem.is_connection() => self.store.untold.push((domid, vm)),
@@ -314,7 +314,7 @@ impl<H: Hypervisor, C: Consoles, L: StoreLink> Host<'_, H, C, L> {
         let Some(index) = self.store.index else { return };
         error!("store {}: {problem}", self.name(index));
         self.disconnect_store(index);
-        if let Some(domid) = self.running(index) {
+        if let Some(domid) = self.domains.running(index) {
             // It may have ended in a way of its own, which Xen was about to tell.
             let end = self.end_of(domid).ok().flatten().unwrap_or(End::Crash);
             self.ended(index, domid, end);
@@ -326,12 +326,12 @@ impl<H: Hypervisor, C: Consoles, L: StoreLink> Host<'_, H, C, L> {
         let Some(index) = self.store.index else {
             return Vec::from(["no domain of the manifest has the role store".into()]);
         };
-        let (starts, state) = match self.entries.get(index) {
+        let (starts, state) = match self.domains.get(index) {
             Some(entry) => (entry.starts, entry.state.to_string()),
             None => (0, String::new()),
         };
         let domid = self.store.domid.map_or("none".into(), |domid| domid.to_string());
-        let served = self.entries.iter().filter(|entry| entry.wired.is_some()).count();
+        let served = self.domains.iter().filter(|entry| entry.wired.is_some()).count();
         let mut lines = Vec::from([format!(
             "store={} domid={domid} starts={starts} domains={served} untold={} state={state}",
             self.name(index),
