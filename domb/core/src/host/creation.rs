@@ -1,16 +1,20 @@
 //! From a domain of the manifest to one that runs.
 
 use log::{error, info};
-use manifest::{Console, Domain, Manifest};
+use manifest::{Console, Domain};
 use measure::{Digests, Record, record};
 use xen::{DomId, Hypervisor};
 
-use super::{Consoles, Host, RequestError, State, report};
+use super::domains::Source;
+use super::{Consoles, Host, ImageData, RequestError, State, report};
 use crate::build::{self, Built, Plan};
 use crate::restart::End;
 use crate::store::StoreLink;
 
-impl<H: Hypervisor, C: Consoles, L: StoreLink> Host<'_, H, C, L> {
+/// From so many bytes on the event log takes nothing for domains that are asked for at run time, each of which adds some hundreds.
+const MAX_LOG_BYTES: usize = 4 << 20;
+
+impl<'b, H: Hypervisor, C: Consoles, L: StoreLink> Host<'b, H, C, L> {
     /// Starts a domain. One whose store went down meanwhile, or is down at this moment, is left to wait for it.
     pub(super) fn start(&mut self, index: usize) -> Result<DomId, RequestError> {
         let began = (self.clock)();
@@ -53,19 +57,18 @@ impl<H: Hypervisor, C: Consoles, L: StoreLink> Host<'_, H, C, L> {
             }
         }
         let before_hash = (self.clock)();
-        let kernel = self.images.get(&domain.kernel)?;
-        let ramdisk = match &domain.ramdisk {
-            Some(ramdisk) => self.images.get(ramdisk)?,
-            // The manifest is the store's policy. It is in the log already.
-            None if self.is_store(index) => self.images.manifest_bytes(),
-            None => &[],
-        };
+        let (kernel, ramdisk) = self.images_of(index, &domain)?;
         let hash_ns = (self.clock)().saturating_sub(before_hash);
-        self.measure_domain(index, &domain)?;
+        self.measure_domain(index, &domain, &kernel, ramdisk.as_ref())?;
         let plan = Plan {
             domain: &domain,
-            kernel,
-            ramdisk,
+            kernel: &kernel,
+            ramdisk: match &ramdisk {
+                Some(ramdisk) => ramdisk,
+                // The manifest is the store's policy. It is in the log already.
+                None if self.is_store(index) => self.images.manifest_bytes(),
+                None => &[],
+            },
             console_server: DomId::INITIAL,
             store: self.prepare_store(index)?,
             clock: self.clock,
@@ -142,10 +145,33 @@ impl<H: Hypervisor, C: Consoles, L: StoreLink> Host<'_, H, C, L> {
         Ok(())
     }
 
-    /// Puts what a domain is started from into the event log, once a boot: from the bundle it is always the same.
-    fn measure_domain(&mut self, index: usize, domain: &Domain) -> Result<(), RequestError> {
+    /// What a domain is started from.
+    fn images_of(
+        &mut self,
+        index: usize,
+        domain: &Domain,
+    ) -> Result<(ImageData<'b>, Option<ImageData<'b>>), RequestError> {
+        if let Some(Source::Asked { kernel, ramdisk }) = self.domains.get(index).map(|entry| &entry.source) {
+            return Ok((kernel.clone(), ramdisk.clone()));
+        }
+        let kernel = self.images.get(&domain.kernel)?;
+        let ramdisk = domain.ramdisk.as_deref().map(|ramdisk| self.images.get(ramdisk));
+        Ok((kernel, ramdisk.transpose()?))
+    }
+
+    /// Puts what a domain is started from into the event log, once: it is always the same.
+    fn measure_domain(
+        &mut self,
+        index: usize,
+        domain: &Domain,
+        kernel: &ImageData<'_>,
+        ramdisk: Option<&ImageData<'_>>,
+    ) -> Result<(), RequestError> {
         if self.domains.get(index).is_none_or(|entry| entry.measured) {
             return Ok(());
+        }
+        if !self.domains.is_fixed(index) && self.log.bytes().len() >= MAX_LOG_BYTES {
+            return Err(RequestError::LogFull(MAX_LOG_BYTES));
         }
         let banks = self.log.banks().to_vec();
         self.measure(&record::configuration(
@@ -156,16 +182,9 @@ impl<H: Hypervisor, C: Consoles, L: StoreLink> Host<'_, H, C, L> {
             &domain.name,
             &Digests::of(&banks, domain.command_line.as_bytes()),
         ))?;
-        let digests = |manifest: &Manifest, image: &str| manifest.image(image).map(|image| image.digests.clone());
-        if let Some(kernel) = digests(&self.manifest, &domain.kernel) {
-            self.measure(&record::kernel(&domain.name, &kernel))?;
-        }
-        if let Some(ramdisk) = domain
-            .ramdisk
-            .as_deref()
-            .and_then(|ramdisk| digests(&self.manifest, ramdisk))
-        {
-            self.measure(&record::ramdisk(&domain.name, &ramdisk))?;
+        self.measure(&record::kernel(&domain.name, kernel.digests()))?;
+        if let Some(ramdisk) = ramdisk {
+            self.measure(&record::ramdisk(&domain.name, ramdisk.digests()))?;
         }
         if let Some(entry) = self.domains.get_mut(index) {
             entry.measured = true;

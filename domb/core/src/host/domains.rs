@@ -10,12 +10,15 @@ use xen::DomId;
 
 use super::State;
 use crate::build::{Built, Times};
+use crate::host::ImageData;
 use crate::restart::Supervisor;
 
 /// What is known of a domain.
-pub(super) struct Entry {
+pub(super) struct Entry<'b> {
     /// Its configuration.
     pub(super) domain: Domain,
+    /// Whence its kernel and ramdisk come.
+    pub(super) source: Source<'b>,
     pub(super) state: State,
     pub(super) supervisor: Supervisor,
     /// Its records are in the event log.
@@ -30,9 +33,21 @@ pub(super) struct Entry {
     pub(super) store_lost: bool,
 }
 
-impl Entry {
-    fn new(domain: Domain) -> Self {
+/// Whence a domain's kernel and ramdisk come.
+pub(super) enum Source<'b> {
+    /// From the bundle, by the names in the configuration.
+    Bundle,
+    /// They were asked for by digest. They stay as long as the domain is known, so that it can be started again.
+    Asked {
+        kernel: ImageData<'b>,
+        ramdisk: Option<ImageData<'b>>,
+    },
+}
+
+impl<'b> Entry<'b> {
+    fn new(domain: Domain, source: Source<'b>) -> Self {
         Self {
+            source,
             state: State::Off,
             supervisor: Supervisor::new(&domain),
             domain,
@@ -46,14 +61,14 @@ impl Entry {
 }
 
 /// All domains, each under an index that it keeps.
-pub(super) struct Domains {
-    entries: Slab<Entry>,
+pub(super) struct Domains<'b> {
+    entries: Slab<Entry<'b>>,
     /// So many of the first are the manifest's, in its order.
     fixed: usize,
     by_name: BTreeMap<String, usize>,
 }
 
-impl Domains {
+impl<'b> Domains<'b> {
     /// Those of a manifest, all off.
     pub(super) fn new(manifest: &Manifest) -> Self {
         let mut domains = Self {
@@ -62,7 +77,7 @@ impl Domains {
             by_name: BTreeMap::new(),
         };
         for domain in &manifest.domains {
-            let index = domains.entries.insert(Entry::new(domain.clone()));
+            let index = domains.entries.insert(Entry::new(domain.clone(), Source::Bundle));
             // Of two with one name the first has it; the other is refused.
             domains.by_name.entry(domain.name.clone()).or_insert(index);
         }
@@ -76,9 +91,9 @@ impl Domains {
     }
 
     /// Adds a domain. Its name must be free.
-    pub(super) fn add(&mut self, domain: Domain) -> usize {
+    pub(super) fn add(&mut self, domain: Domain, source: Source<'b>) -> usize {
         let name = domain.name.clone();
-        let index = self.entries.insert(Entry::new(domain));
+        let index = self.entries.insert(Entry::new(domain, source));
         self.by_name.insert(name, index);
         index
     }
@@ -92,11 +107,11 @@ impl Domains {
         }
     }
 
-    pub(super) fn get(&self, index: usize) -> Option<&Entry> {
+    pub(super) fn get(&self, index: usize) -> Option<&Entry<'b>> {
         self.entries.get(index)
     }
 
-    pub(super) fn get_mut(&mut self, index: usize) -> Option<&mut Entry> {
+    pub(super) fn get_mut(&mut self, index: usize) -> Option<&mut Entry<'b>> {
         self.entries.get_mut(index)
     }
 
@@ -125,7 +140,7 @@ impl Domains {
     }
 
     /// All of them, the manifest's first and in its order.
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Entry> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Entry<'b>> {
         self.entries.iter().map(|(_, entry)| entry)
     }
 

@@ -3,8 +3,10 @@
 //! Driven from outside: [`Host::create`] for each of [`Host::autostart`], [`Host::domain_exception`] when Xen says that a domain changed state
 //! (`VIRQ_DOM_EXC`), [`Host::run_due`] when the time of [`Host::next_due`] has come, and the operator's requests.
 
+mod asked;
 mod creation;
 mod domains;
+mod held;
 mod images;
 mod report;
 mod requests;
@@ -26,7 +28,8 @@ use crate::store::{self as store_client, StoreLink};
 use domains::Domains;
 use store::StoreSide;
 
-pub use images::{ImageError, Images};
+pub use held::{Arriving, HeldImage, HeldImages, HoldError};
+pub use images::{ImageData, ImageError, Images};
 pub use requests::{Asked, Shutdown};
 
 /// Serves the consoles of domains.
@@ -84,6 +87,9 @@ pub enum RequestError {
     /// What it was to be started from could not be put into the event log.
     #[error("event log: {0}")]
     Log(#[from] measure::AppendError),
+    /// The event log has grown so large that it takes no more domains which the manifest does not have.
+    #[error("event log: full with {0} bytes: restart the machine to start it anew")]
+    LogFull(usize),
     /// It could not be built.
     #[error(transparent)]
     Build(#[from] Failure),
@@ -155,7 +161,7 @@ pub struct Host<'b, H: Hypervisor, C: Consoles, L: StoreLink> {
     images: Images<'b>,
     manifest: Manifest,
     log: EventLog,
-    domains: Domains,
+    domains: Domains<'b>,
 }
 
 impl<'b, H: Hypervisor, C: Consoles, L: StoreLink> Host<'b, H, C, L> {
@@ -185,7 +191,7 @@ impl<'b, H: Hypervisor, C: Consoles, L: StoreLink> Host<'b, H, C, L> {
             consoles,
             store: StoreSide::new(link, manifest.store()),
             clock,
-            images: Images::new(bundle),
+            images: Images::new(bundle, 0),
             log: EventLog::new(&banks)?,
             manifest,
             domains,
@@ -220,6 +226,11 @@ impl<'b, H: Hypervisor, C: Consoles, L: StoreLink> Host<'b, H, C, L> {
     #[must_use]
     pub fn domid(&self, name: &str) -> Option<DomId> {
         self.domains.state(self.domains.index(name)?)?.domid()
+    }
+
+    /// The images that were brought; at first there is room for none.
+    pub fn held_images(&mut self) -> &mut HeldImages {
+        &mut self.images.held
     }
 
     /// The hypervisor.

@@ -48,6 +48,7 @@ impl<H: Hypervisor, C: Consoles, L: StoreLink> Host<'_, H, C, L> {
         let entry = self.domains.get_mut(index).ok_or(RequestError::Unknown)?;
         if matches!(entry.state, State::Waiting(_)) {
             entry.state = State::Off;
+            self.forget(index);
             return Ok(());
         }
         let domid = entry.state.domid().ok_or(RequestError::NotRunning)?;
@@ -57,6 +58,7 @@ impl<H: Hypervisor, C: Consoles, L: StoreLink> Host<'_, H, C, L> {
             "domain {name} destroyed domid={domid} total_us={}",
             (self.clock)().saturating_sub(began) / 1000
         );
+        self.forget(index);
         Ok(())
     }
 

@@ -1,5 +1,7 @@
 //! What happens when a domain ends, and when its time to be started again has come.
 
+use alloc::vec::Vec;
+
 use log::{error, info, warn};
 use xen::{DomId, Hypervisor, ShutdownReason};
 
@@ -56,7 +58,9 @@ impl<H: Hypervisor, C: Consoles, L: StoreLink> Host<'_, H, C, L> {
     /// itself waits for it.
     pub fn run_due(&mut self) {
         let now = (self.clock)();
-        for index in self.manifest.start_order().0 {
+        let asked = self.domains.indices().filter(|index| !self.domains.is_fixed(*index));
+        let order: Vec<usize> = self.manifest.start_order().0.into_iter().chain(asked).collect();
+        for index in order {
             let due = matches!(self.domains.state(index), Some(State::Waiting(when)) if *when <= now);
             if !due {
                 continue;
@@ -79,7 +83,7 @@ impl<H: Hypervisor, C: Consoles, L: StoreLink> Host<'_, H, C, L> {
 
     /// Until when the domains that this one needs wait to be started again; none when none does.
     fn need_waits(&self, index: usize) -> Option<u64> {
-        let waiting = self.manifest.needs(index).filter_map(|need| {
+        let waiting = self.needs(index).filter_map(|need| {
             let need = self.domains.index(need)?;
             match self.domains.state(need)? {
                 State::Waiting(when) => Some(*when),
@@ -135,8 +139,10 @@ impl<H: Hypervisor, C: Consoles, L: StoreLink> Host<'_, H, C, L> {
                     "domain {} crashed {crashes} times in a row: not started again",
                     self.name(index)
                 );
+                self.forget(index);
             }
-            Decision::Destroy | Decision::Preserve => {}
+            Decision::Destroy => self.forget(index),
+            Decision::Preserve => {}
         }
     }
 }
