@@ -165,8 +165,6 @@ pub enum Store {
     ServedBy(DomId),
     /// It is the store.
     Server {
-        /// The number that it is to have, which must be free.
-        domid: DomId,
         /// The port that the builder offers to it.
         port: u32,
     },
@@ -176,6 +174,8 @@ pub enum Store {
 pub struct Plan<'a> {
     /// Its configuration.
     pub domain: &'a Domain,
+    /// The number that it is to have, which must be free; none for any.
+    pub number: Option<DomId>,
     /// The ELF file of its kernel.
     pub kernel: &'a [u8],
     /// Its ramdisk; empty for none.
@@ -259,10 +259,7 @@ impl<H: Hypervisor> Site<'_, H> {
         let domid = self.hypervisor.create_domain(&CreateDomain {
             kind,
             uuid: domain.uuid,
-            domid: match self.plan.store {
-                Store::Server { domid, .. } => Some(domid),
-                Store::None | Store::ServedBy(_) => None,
-            },
+            domid: self.plan.number,
             max_vcpus: u32::from(domain.max_vcpus),
             max_event_channels: MAX_EVENT_CHANNELS,
             max_grant_frames: MAX_GRANT_FRAMES,
@@ -314,7 +311,7 @@ impl Rings {
     /// The port by which a domain reaches the store; 0 where there is none. The store itself is told the builder's.
     fn store_port(&self, store: Store) -> u32 {
         match store {
-            Store::Server { port, .. } => port,
+            Store::Server { port } => port,
             Store::None | Store::ServedBy(_) => self.store.map_or(0, |(_, port)| port),
         }
     }

@@ -60,8 +60,10 @@ impl<'b, H: Hypervisor, C: Consoles, L: StoreLink> Host<'b, H, C, L> {
         let (kernel, ramdisk) = self.images_of(index, &domain)?;
         let hash_ns = (self.clock)().saturating_sub(before_hash);
         self.measure_domain(index, &domain, &kernel, ramdisk.as_ref())?;
+        let number = self.number_for(index)?;
         let plan = Plan {
             domain: &domain,
+            number,
             kernel: &kernel,
             ramdisk: match &ramdisk {
                 Some(ramdisk) => ramdisk,
@@ -70,7 +72,7 @@ impl<'b, H: Hypervisor, C: Consoles, L: StoreLink> Host<'b, H, C, L> {
                 None => &[],
             },
             console_server: DomId::INITIAL,
-            store: self.prepare_store(index)?,
+            store: self.prepare_store(index, number)?,
             clock: self.clock,
         };
         let mut built = match build::build(&mut self.hypervisor, &plan) {
@@ -81,6 +83,7 @@ impl<'b, H: Hypervisor, C: Consoles, L: StoreLink> Host<'b, H, C, L> {
             }
         };
         self.run(index, &domain, &mut built)?;
+        self.keep_number(index, built.domid);
         let now = (self.clock)();
         let total = now.saturating_sub(began);
         if let Some(entry) = self.domains.get_mut(index) {

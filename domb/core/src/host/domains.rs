@@ -9,6 +9,7 @@ use slab::Slab;
 use xen::DomId;
 
 use super::State;
+use super::numbers::Number;
 use crate::build::{Built, Times};
 use crate::host::ImageData;
 use crate::restart::Supervisor;
@@ -20,6 +21,7 @@ pub(super) struct Entry<'b> {
     /// Whence its kernel and ramdisk come.
     pub(super) source: Source<'b>,
     pub(super) state: State,
+    pub(super) number: Number,
     pub(super) supervisor: Supervisor,
     /// Its records are in the event log.
     pub(super) measured: bool,
@@ -49,6 +51,7 @@ impl<'b> Entry<'b> {
         Self {
             source,
             state: State::Off,
+            number: Number::default(),
             supervisor: Supervisor::new(&domain),
             domain,
             measured: false,

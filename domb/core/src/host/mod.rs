@@ -8,6 +8,7 @@ mod creation;
 mod domains;
 mod held;
 mod images;
+mod numbers;
 mod report;
 mod requests;
 mod store;

@@ -19,12 +19,6 @@ use crate::build::{BuildError, Built, Failure, Step, Store};
 use crate::restart::End;
 use crate::store::{Error, StoreLink, session, tree};
 
-/// How often it is looked whether Xen is done with the instance before, in nanoseconds.
-const LOOK_EVERY_NS: u64 = 1_000_000;
-/// For so long. After that the start counts as one that failed.
-const LONGEST_END_NS: u64 = 10_000_000_000;
-/// Numbers from here on are not for domains (`DOMID_FIRST_RESERVED`).
-const FIRST_RESERVED: u16 = 0x7ff0;
 /// Pages of a MiB.
 const PAGES_PER_MIB: u32 = 256;
 
@@ -39,8 +33,6 @@ pub(super) struct StoreSide<L> {
     connected: bool,
     /// Domains that went while the store could not be told: number, and path of the nodes by UUID.
     untold: Vec<(DomId, String)>,
-    /// Since when the end of the instance before is waited for.
-    waits_since: Option<u64>,
 }
 
 impl<L> StoreSide<L> {
@@ -51,7 +43,6 @@ impl<L> StoreSide<L> {
             domid: None,
             connected: false,
             untold: Vec::new(),
-            waits_since: None,
         }
     }
 }
@@ -123,27 +114,11 @@ impl<H: Hypervisor, C: Consoles, L: StoreLink> Host<'_, H, C, L> {
         }
     }
 
-    /// Until when the store waits for Xen to be done with the instance before; none when it need not, or waited enough.
-    pub(super) fn old_store_goes(&mut self, index: usize) -> Option<u64> {
-        let domid = self.store.domid.filter(|_| self.is_store(index))?;
-        let now = (self.clock)();
-        if !matches!(self.hypervisor.domain_info(domid), Ok(Some(_))) {
-            self.store.waits_since = None;
-            return None;
-        }
-        let since = *self.store.waits_since.get_or_insert(now);
-        if now.saturating_sub(since) >= LONGEST_END_NS {
-            self.store.waits_since = None;
-            return None;
-        }
-        Some(now.saturating_add(LOOK_EVERY_NS))
-    }
-
     /// What a domain that is about to be built has to do with the store. For the store itself, ring and port are made ready.
     ///
     /// # Errors
-    /// For the store: its number is taken, or Xen refuses.
-    pub(super) fn prepare_store(&mut self, index: usize) -> Result<Store, RequestError> {
+    /// For the store: Xen refuses.
+    pub(super) fn prepare_store(&mut self, index: usize, number: Option<DomId>) -> Result<Store, RequestError> {
         let Some(store) = self.store.index else {
             return Ok(Store::None);
         };
@@ -154,7 +129,7 @@ impl<H: Hypervisor, C: Consoles, L: StoreLink> Host<'_, H, C, L> {
                 .ok_or_else(|| RequestError::Needs(self.name(store).into()))?;
             return Ok(Store::ServedBy(domid));
         }
-        let domid = self.store_number()?;
+        let domid = number.ok_or(RequestError::Unknown)?;
         let pages = u32::from(self.manifest.host.store.recovery_mib).saturating_mul(PAGES_PER_MIB);
         let ring = self.store.link.prepare(domid, pages).map_err(at_store)?;
         info!(
@@ -163,23 +138,7 @@ impl<H: Hypervisor, C: Consoles, L: StoreLink> Host<'_, H, C, L> {
             ring.port,
             ring.recovery.pages
         );
-        Ok(Store::Server { domid, port: ring.port })
-    }
-
-    /// The store's number: the one that it always had, or at first the lowest that is free.
-    fn store_number(&mut self) -> Result<DomId, RequestError> {
-        if let Some(domid) = self.store.domid {
-            return match self.hypervisor.domain_info(domid)? {
-                Some(_) => Err(RequestError::NumberTaken(domid)),
-                None => Ok(domid),
-            };
-        }
-        for number in 1..FIRST_RESERVED {
-            if self.hypervisor.domain_info(DomId(number))?.is_none() {
-                return Ok(DomId(number));
-            }
-        }
-        Err(RequestError::NumberTaken(DomId(FIRST_RESERVED - 1)))
+        Ok(Store::Server { port: ring.port })
     }
 
     /// Connects to the store, which was unpaused just now, and tells it everything. Nothing is done for other domains.

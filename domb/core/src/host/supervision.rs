@@ -65,7 +65,7 @@ impl<H: Hypervisor, C: Consoles, L: StoreLink> Host<'_, H, C, L> {
             if !due {
                 continue;
             }
-            if let Some(when) = self.need_waits(index).or_else(|| self.old_store_goes(index)) {
+            if let Some(when) = self.need_waits(index).or_else(|| self.old_instance_goes(index)) {
                 self.domains.set_state(index, State::Waiting(when));
             } else if self.start(index).is_err() {
                 if matches!(self.domains.state(index), Some(State::Waiting(_))) {

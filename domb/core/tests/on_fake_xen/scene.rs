@@ -18,6 +18,8 @@ use crate::fake_xen::FakeXen;
 use crate::kernel::{Kernel, Like, pattern};
 
 pub(crate) const MIB_IN_KIB: u64 = 1024;
+/// The number of a store that is built by itself.
+pub(crate) const STORE: DomId = DomId(9);
 /// What the builder is told that it is itself.
 pub(crate) const IDENTITY: Identity<'static> = Identity {
     image: &[b"text", b"data"],
@@ -243,6 +245,7 @@ pub(crate) fn build_with(
 ) -> Result<Built, Failure> {
     let plan = Plan {
         domain,
+        number: matches!(store, Store::Server { .. }).then_some(STORE),
         kernel,
         ramdisk,
         console_server: DomId::INITIAL,
