@@ -28,6 +28,7 @@ mod panic;
 pub mod store;
 pub mod time;
 mod traps;
+pub mod vchan;
 
 pub use boot::{Domain, Exit, StoreConnection};
 pub use heap::used as heap_used;

@@ -2,7 +2,7 @@
 //! before use. No reference to shared memory is ever formed.
 
 use core::marker::PhantomData;
-use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering};
 
 use crate::PAGE_SIZE;
 
@@ -38,6 +38,56 @@ impl SharedPage<'_> {
         debug_assert!(offset.is_multiple_of(4) && offset + 4 <= PAGE_SIZE);
         // SAFETY: as in `load`.
         unsafe { AtomicU32::from_ptr(self.address.add(offset).cast()) }.store(value, Ordering::Release);
+    }
+
+    /// Reads a 16-bit field once, and nothing after it earlier.
+    pub(crate) fn load_u16(self, offset: usize) -> u16 {
+        debug_assert!(offset.is_multiple_of(2) && offset + 2 <= PAGE_SIZE);
+        // SAFETY: as in `load`.
+        unsafe { AtomicU16::from_ptr(self.address.add(offset).cast()) }.load(Ordering::Acquire)
+    }
+
+    /// Writes a 16-bit field, after all that was written before.
+    pub(crate) fn store_u16(self, offset: usize, value: u16) {
+        debug_assert!(offset.is_multiple_of(2) && offset + 2 <= PAGE_SIZE);
+        // SAFETY: as in `load`.
+        unsafe { AtomicU16::from_ptr(self.address.add(offset).cast()) }.store(value, Ordering::Release);
+    }
+
+    /// Reads a byte once, and nothing after it earlier.
+    pub(crate) fn load_u8(self, offset: usize) -> u8 {
+        self.with_u8(offset, |byte| byte.load(Ordering::SeqCst))
+    }
+
+    /// Writes a byte, after all that was written before.
+    pub(crate) fn store_u8(self, offset: usize, value: u8) {
+        self.with_u8(offset, |byte| byte.store(value, Ordering::SeqCst));
+    }
+
+    /// Sets bits of a byte, and lets nothing that follows be read earlier.
+    pub(crate) fn set_bits(self, offset: usize, bits: u8) {
+        self.with_u8(offset, |byte| byte.fetch_or(bits, Ordering::SeqCst));
+        core::sync::atomic::fence(Ordering::SeqCst);
+    }
+
+    /// Clears bits of a byte after all that was written before; which of them were set.
+    pub(crate) fn take_bits(self, offset: usize, bits: u8) -> u8 {
+        core::sync::atomic::fence(Ordering::SeqCst);
+        self.with_u8(offset, |byte| byte.fetch_and(!bits, Ordering::SeqCst)) & bits
+    }
+
+    /// Writes a byte if it is `from` still; whether it was.
+    pub(crate) fn replace_u8(self, offset: usize, from: u8, to: u8) -> bool {
+        self.with_u8(offset, |byte| {
+            byte.compare_exchange(from, to, Ordering::SeqCst, Ordering::SeqCst)
+                .is_ok()
+        })
+    }
+
+    fn with_u8<T>(self, offset: usize, action: impl FnOnce(&AtomicU8) -> T) -> T {
+        debug_assert!(offset < PAGE_SIZE);
+        // SAFETY: within the page; an atomic access is sound whatever the other side does.
+        action(unsafe { AtomicU8::from_ptr(self.address.add(offset)) })
     }
 
     /// Copies bytes out of the page; false, and nothing copied, when they would end beyond it.
