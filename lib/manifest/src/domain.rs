@@ -6,6 +6,7 @@ use core::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::management::ManagementSettings;
 use crate::quota::StoreQuota;
 use crate::store::{BackendClass, Role, StoreAccess};
 
@@ -66,6 +67,8 @@ pub struct Domain {
     pub store_quota: StoreQuota,
     /// What it may do in the store beyond what every domain of its roles may: at most [`crate::MAX_STORE_ACCESS`].
     pub store_access: Vec<StoreAccess>,
+    /// What domb offers it, with [`Role::Management`].
+    pub management: ManagementSettings,
 }
 
 impl Domain {

@@ -9,12 +9,12 @@ use alloc::vec::Vec;
 
 use serde::Serialize;
 
-use crate::{Domain, Error, Manifest};
+use crate::{Domain, Error, Manifest, policy};
 
 /// What the encoding of a manifest begins with. The last character is the version of the format.
-const MANIFEST_MAGIC: [u8; 8] = *b"DOMBMAN2";
+const MANIFEST_MAGIC: [u8; 8] = *b"DOMBMAN3";
 /// What the encoding of one domain begins with. The last character is the version of the format.
-const DOMAIN_MAGIC: [u8; 8] = *b"DOMBDOM2";
+const DOMAIN_MAGIC: [u8; 8] = *b"DOMBDOM3";
 
 impl Manifest {
     /// The canonical encoding. Its digest is what domb logs for the manifest.
@@ -29,7 +29,8 @@ impl Manifest {
     /// [`Error::Magic`], [`Error::Encoding`] or [`Error::NotCanonical`] when the bytes are not the canonical encoding of
     /// a manifest; [`Error::TooMany`], [`Error::NoSha256`], [`Error::DuplicateBank`], [`Error::Name`],
     /// [`Error::DuplicateImage`], [`Error::ImageDigests`], [`Error::Recovery`] or [`Error::Quota`] when the host or an
-    /// image is wrong. What is wrong with single domains is left to [`Manifest::check`].
+    /// image is wrong; [`Error::Policy`] with the first thing that is wrong with the policy. What is wrong with single
+    /// domains is left to [`Manifest::check`].
     pub fn decode(bytes: &[u8]) -> Result<Self, Error> {
         let encoded = bytes
             .strip_prefix(&MANIFEST_MAGIC)
@@ -45,7 +46,7 @@ impl Manifest {
             return Err(Error::NotCanonical(same));
         }
         manifest.check_structure()?;
-        Ok(manifest)
+        policy::errors(&manifest).into_iter().next().map_or(Ok(manifest), Err)
     }
 }
 
@@ -72,7 +73,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::samples;
+    use crate::{Policy, samples};
 
     #[test]
     fn a_manifest_comes_back() {
@@ -94,9 +95,10 @@ mod tests {
         let mut manifest = samples::manifest();
         manifest.images.clear();
         manifest.domains.clear();
+        manifest.policy = Policy::default();
         assert_eq!(
             manifest.encode(),
-            b"DOMBMAN2\x04demo\x02\x00\x01\x01\x02\x08\0\0\0\0\0\0\0\0\0\0\x00\x00"
+            b"DOMBMAN3\x04demo\x02\x00\x01\x01\x02\x08\0\0\0\0\0\0\0\0\0\0\x00\x00\x00\x00\x00"
         );
     }
 
@@ -137,22 +139,26 @@ mod tests {
         let mut manifest = samples::manifest();
         manifest.images.clear();
         manifest.domains.clear();
+        manifest.policy = Policy::default();
         let mut bytes = manifest.encode();
         assert_eq!(bytes.pop(), Some(0));
-        // Zero domains, written in two bytes.
+        // No access, written in two bytes.
         bytes.extend([0x80, 0x00]);
         assert_eq!(Manifest::decode(&bytes), Err(Error::NotCanonical(bytes.len() - 2)));
     }
 
     #[test]
     fn values_that_no_field_has_are_refused() {
-        let head = b"DOMBMAN2\x04demo";
+        let head = b"DOMBMAN3\x04demo";
         for (rest, what) in [
-            (b"\x01\x02\x00\x02\x00\0\0\0\0\0\0\0\0\0\0\x00\x00".as_slice(), "bank 2"),
-            (b"\x01\x00\x02\x02\x00\0\0\0\0\0\0\0\0\0\0\x00\x00", "boolean 2"),
-            (b"\x01\x00\x00\x05\x00\0\0\0\0\0\0\0\0\0\0\x00\x00", "log level 5"),
             (
-                b"\x01\x00\x00\x02\x00\0\0\0\0\0\0\0\0\0\0\xff\xff\xff\xff\x0f\x00",
+                b"\x01\x02\x00\x02\x00\0\0\0\0\0\0\0\0\0\0\x00\x00\0\0\0".as_slice(),
+                "bank 2",
+            ),
+            (b"\x01\x00\x02\x02\x00\0\0\0\0\0\0\0\0\0\0\x00\x00\0\0\0", "boolean 2"),
+            (b"\x01\x00\x00\x05\x00\0\0\0\0\0\0\0\0\0\0\x00\x00\0\0\0", "log level 5"),
+            (
+                b"\x01\x00\x00\x02\x00\0\0\0\0\0\0\0\0\0\0\xff\xff\xff\xff\x0f\x00\0\0\0",
                 "4294967295 images",
             ),
             (
@@ -164,7 +170,7 @@ mod tests {
             assert!(matches!(Manifest::decode(&bytes), Err(Error::Encoding(_))), "{what}");
         }
         assert!(matches!(
-            Manifest::decode(b"DOMBMAN2\x01\xff\x00\x00\x00\x00\0\0\0\0\0\0\0\0\0\0\x00\x00"),
+            Manifest::decode(b"DOMBMAN3\x01\xff\x00\x00\x00\x00\0\0\0\0\0\0\0\0\0\0\x00\x00\0\0\0"),
             Err(Error::Encoding(_))
         ));
     }
@@ -237,7 +243,10 @@ mod tests {
             let bytes = manifest.encode();
             match Manifest::decode(&bytes) {
                 Ok(decoded) => prop_assert_eq!(decoded, manifest),
-                Err(error) => prop_assert_eq!(Err(error), manifest.check_structure()),
+                Err(error) => {
+                    let first = manifest.check().into_iter().find(|problem| problem.domain.is_none());
+                    prop_assert_eq!(Some(error), first.map(|problem| problem.error));
+                }
             }
         }
 

@@ -9,14 +9,15 @@ use measure::{Bank, Digests};
 use proptest::prelude::*;
 
 use crate::{
-    Action, BackendClass, Console, Domain, Host, Image, Kind, LogLevel, Manifest, Role, StoreAccess, StoreQuota,
+    Access, Action, BackendClass, CommandLineRule, Console, Domain, GuestBox, GuestClass, Host, Image, ImageRule, Kind,
+    LogLevel, ManagementSettings, Manifest, Policy, Request, Role, Scope, SigningKey, StoreAccess, StoreQuota,
     StoreRight, StoreSettings,
 };
 
 /// The digest of [`manifest`]'s encoding.
-pub(crate) const MANIFEST_SHA256: &str = "sha256:46074a5d45ceb02150ca69ba7f5cb91fe98072f575f8e612f3e376100cb35770";
+pub(crate) const MANIFEST_SHA256: &str = "sha256:996c14a23f5e466faefb99cd85a74322814ae7ca827abd2cfab927a152217837";
 /// The digest of the encoding of the domain "web" of [`manifest`].
-pub(crate) const WEB_SHA256: &str = "sha256:4d534150ade72eec8a78e52c6da0808f0b577184083491cdd411af44b5cea214";
+pub(crate) const WEB_SHA256: &str = "sha256:16c8de80d346833a3b7ec70d2aca3ff21c1aecc95a9a4e48df43f875bc2d8955";
 
 /// "store"; "web" with every field set, needing it; "idle", needing "web".
 pub(crate) fn manifest() -> Manifest {
@@ -66,6 +67,10 @@ pub(crate) fn manifest() -> Manifest {
                     events: Some(100),
                     ..StoreQuota::default()
                 },
+                management: ManagementSettings {
+                    channels: 3,
+                    image_memory_kib: 64 << 10,
+                },
                 store_access: vec![
                     StoreAccess {
                         of: None,
@@ -85,13 +90,79 @@ pub(crate) fn manifest() -> Manifest {
                 ..domain("idle", &["web"])
             },
         ],
+        policy: policy(),
     }
 }
 
-/// Domains of these names and needs, in this order.
+/// Two classes, and access of "web" to the first, to "idle" and to the host.
+fn policy() -> Policy {
+    Policy {
+        keys: vec![SigningKey {
+            name: "release".into(),
+            ed25519: [0x5a; 32],
+        }],
+        classes: vec![
+            GuestClass {
+                name: "small".into(),
+                kinds: vec![Kind::Pvh],
+                kernels: vec![
+                    ImageRule::Sha256([7; 32]),
+                    ImageRule::SignedBy("release".into()),
+                    ImageRule::Image("debian".into()),
+                ],
+                ramdisks: vec![ImageRule::None],
+                command_lines: vec![
+                    CommandLineRule::Exact("quiet".into()),
+                    CommandLineRule::Beginning("console=hvc0 ".into()),
+                ],
+                memory_max_kib: 2 << 20,
+                memory_total_kib: 8 << 20,
+                vcpus_max: 4,
+                guests_max: 16,
+                backends: vec!["web".into()],
+                devices_max: 8,
+                guest_box: GuestBox::Open,
+            },
+            GuestClass {
+                name: "sealed".into(),
+                kinds: vec![Kind::Pvh, Kind::Pv],
+                kernels: vec![ImageRule::Image("debian".into())],
+                ramdisks: vec![],
+                command_lines: vec![],
+                memory_max_kib: 64 << 10,
+                memory_total_kib: 64 << 10,
+                vcpus_max: 1,
+                guests_max: 1,
+                backends: vec![],
+                devices_max: 0,
+                guest_box: GuestBox::Closed,
+            },
+        ],
+        access: vec![
+            Access {
+                domain: "web".into(),
+                scope: Scope::Class("small".into()),
+                may: vec![Request::Create, Request::Destroy, Request::Console],
+            },
+            Access {
+                domain: "web".into(),
+                scope: Scope::Domain("idle".into()),
+                may: vec![Request::Shutdown],
+            },
+            Access {
+                domain: "web".into(),
+                scope: Scope::Host,
+                may: vec![Request::HostInfo, Request::XenLog],
+            },
+        ],
+    }
+}
+
+/// Domains of these names and needs, in this order, without a policy.
 pub(crate) fn manifest_with_needs(domains: &[(&str, &[&str])]) -> Manifest {
     Manifest {
         domains: domains.iter().map(|(name, needs)| domain(name, needs)).collect(),
+        policy: Policy::default(),
         ..manifest()
     }
 }
@@ -119,6 +190,7 @@ fn domain(name: &str, needs: &[&str]) -> Domain {
         serves: Vec::new(),
         store_quota: StoreQuota::default(),
         store_access: Vec::new(),
+        management: ManagementSettings::default(),
     }
 }
 
@@ -175,6 +247,10 @@ pub(crate) fn any_manifest() -> impl Strategy<Value = Manifest> {
                     nodes: store.2,
                     ..StoreQuota::default()
                 },
+                management: ManagementSettings {
+                    channels: numbers.3,
+                    image_memory_kib: numbers.1,
+                },
                 store_access: store.3.map_or(vec![], |(of, path)| {
                     vec![StoreAccess {
                         of,
@@ -186,8 +262,12 @@ pub(crate) fn any_manifest() -> impl Strategy<Value = Manifest> {
             }
         });
     let domains: BoxedStrategy<Vec<Domain>> = prop::collection::vec(domain, 0..8).boxed();
-    (domains, any::<[bool; 2]>()).prop_map(|(domains, [small, two_banks])| {
-        let mut manifest = Manifest { domains, ..manifest() };
+    (domains, any_policy(), any::<[bool; 2]>()).prop_map(|(domains, policy, [small, two_banks])| {
+        let mut manifest = Manifest {
+            domains,
+            policy,
+            ..manifest()
+        };
         if small {
             // Values within the limits, so that dependencies decide.
             for domain in &mut manifest.domains {
@@ -196,6 +276,7 @@ pub(crate) fn any_manifest() -> impl Strategy<Value = Manifest> {
                 domain.serves.clear();
                 domain.store_access.clear();
                 domain.store_quota = StoreQuota::default();
+                domain.management = ManagementSettings::default();
             }
         }
         if !two_banks {
@@ -203,4 +284,52 @@ pub(crate) fn any_manifest() -> impl Strategy<Value = Manifest> {
         }
         manifest
     })
+}
+
+/// Policies, half of them empty, with few names, so that some of them are right.
+fn any_policy() -> impl Strategy<Value = Policy> {
+    let rule = prop_oneof![
+        any::<[u8; 32]>().prop_map(ImageRule::Sha256),
+        "release|other".prop_map(ImageRule::SignedBy),
+        "debian|other".prop_map(ImageRule::Image),
+        Just(ImageRule::None),
+    ];
+    let rules = || prop::collection::vec(rule.clone(), 0..3);
+    let limits = (0_u64..10_000, 0_u64..10_000, 0_u16..70, any::<u16>(), 0_u16..300);
+    let class = ("[a-c]", rules(), rules(), "[ -~]{0,9}", limits, any::<[bool; 3]>());
+    let class = class.prop_map(
+        |(name, kernels, ramdisks, text, limits, [pv, beginning, closed])| GuestClass {
+            name,
+            kinds: if pv { vec![Kind::Pv] } else { vec![] },
+            kernels,
+            ramdisks,
+            command_lines: vec![if beginning {
+                CommandLineRule::Beginning(text)
+            } else {
+                CommandLineRule::Exact(text)
+            }],
+            memory_max_kib: limits.0 * 4,
+            memory_total_kib: limits.1 * 4,
+            vcpus_max: limits.2,
+            guests_max: limits.3,
+            backends: vec!["a".into()],
+            devices_max: limits.4,
+            guest_box: if closed { GuestBox::Closed } else { GuestBox::Open },
+        },
+    );
+    let scope = prop_oneof![
+        Just(Scope::Host),
+        "[a-c]".prop_map(Scope::Domain),
+        "[a-c]".prop_map(Scope::Class),
+    ];
+    let may = prop::collection::vec(prop::sample::select(Request::ALL.to_vec()), 0..4);
+    let access = ("[a-c]", scope, may).prop_map(|(domain, scope, may)| Access { domain, scope, may });
+    let key = ("release|other", any::<[u8; 32]>()).prop_map(|(name, ed25519)| SigningKey { name, ed25519 });
+    let policy = (
+        prop::collection::vec(key, 0..3),
+        prop::collection::vec(class, 0..3),
+        prop::collection::vec(access, 0..3),
+    )
+        .prop_map(|(keys, classes, access)| Policy { keys, classes, access });
+    prop_oneof![Just(Policy::default()), policy]
 }

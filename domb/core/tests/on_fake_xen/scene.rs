@@ -7,7 +7,10 @@ use std::sync::OnceLock;
 use domb_core::build::{self, Built, Failure, Plan, Store};
 use domb_core::bundle;
 use domb_core::host::{BootError, Host, Identity};
-use manifest::{Action, Console, Domain, Image, Kind, LogLevel, Manifest, Role, StoreQuota, StoreSettings};
+use manifest::{
+    Action, Console, Domain, Image, Kind, LogLevel, ManagementSettings, Manifest, Policy, Role, StoreQuota,
+    StoreSettings,
+};
 use measure::{Bank, Digests};
 use xen::DomId;
 
@@ -49,6 +52,7 @@ pub(crate) fn domain(name: &str) -> Domain {
         serves: Vec::new(),
         store_quota: StoreQuota::default(),
         store_access: Vec::new(),
+        management: ManagementSettings::default(),
     }
 }
 
@@ -125,6 +129,7 @@ pub(crate) fn manifest(domains: Vec<Domain>, banks: &[Bank]) -> Manifest {
             })
             .collect(),
         domains,
+        policy: Policy::default(),
     }
 }
 

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use super::keys::{Keys, Report, Value};
 use super::{Places, size, store};
-use crate::{Action, BackendClass, Console, Domain, Kind, MAX_VCPUS, Role, uuid};
+use crate::{Action, BackendClass, Console, Domain, Kind, MAX_CHANNELS, MAX_VCPUS, ManagementSettings, Role, uuid};
 
 const TABLES: &str = "tables [[domain]]";
 const KINDS: [(&str, Kind); 2] = [("pvh", Kind::Pvh), ("pv", Kind::Pv)];
@@ -92,6 +92,7 @@ fn read(value: &Value<'_>, host: &str, report: &mut Report<'_>) -> Option<(Domai
         .get("store-access", report)
         .map(|value| store::read_access(&value, report))
         .unwrap_or_default();
+    let management = read_management(&mut keys, roles.contains(&Role::Management), report);
     let places = keys.finish(report);
     // Without the store nothing else runs.
     let on_crash = on_crash.unwrap_or(if roles.contains(&Role::Store) {
@@ -120,8 +121,26 @@ fn read(value: &Value<'_>, host: &str, report: &mut Report<'_>) -> Option<(Domai
         serves,
         store_quota,
         store_access,
+        management,
     };
     Some((domain, places))
+}
+
+/// What domb offers a domain that manages others.
+fn read_management(keys: &mut Keys<'_>, has_role: bool, report: &mut Report<'_>) -> ManagementSettings {
+    let mut settings = if has_role {
+        ManagementSettings::DEFAULT_OF_ROLE
+    } else {
+        ManagementSettings::default()
+    };
+    if let Some(value) = keys.get("channels", report) {
+        let accepted = format!("1 to {MAX_CHANNELS}");
+        settings.channels = value.number(&accepted, report).unwrap_or(settings.channels);
+    }
+    if let Some(value) = keys.get("image-memory", report) {
+        settings.image_memory_kib = size::read(&value, report).unwrap_or(settings.image_memory_kib);
+    }
+    settings
 }
 
 fn read_vcpus(value: Option<Value<'_>>, report: &mut Report<'_>) -> Option<u16> {

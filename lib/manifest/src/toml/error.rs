@@ -60,6 +60,18 @@ pub enum Wrong {
     /// Something that [`crate::Manifest::check`] found.
     #[error("{0}")]
     Manifest(Problem),
+    /// Something that [`crate::Manifest::check`] found, which two places do not agree about.
+    #[error("{problem} ({file}:{line}:{column})")]
+    Contradiction {
+        /// What is wrong.
+        problem: Problem,
+        /// The file's name.
+        file: String,
+        /// The line of the other place, counted from 1.
+        line: usize,
+        /// Its column in characters, counted from 1.
+        column: usize,
+    },
     /// An image's name is none.
     #[error("{0}")]
     Name(Error),

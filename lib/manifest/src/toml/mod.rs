@@ -9,6 +9,7 @@ mod error;
 mod host;
 mod image;
 mod keys;
+mod policy;
 mod size;
 mod store;
 
@@ -22,10 +23,11 @@ use alloc::vec::Vec;
 use ::toml::de::DeTable;
 use measure::Digest;
 
-use crate::{Domain, Error, Host, Image, Manifest, Problem};
+use crate::{Domain, Error, Host, Image, Manifest, Policy, PolicyError, PolicyPlace, Problem};
 
 pub use error::{SourceError, SourceErrors, Wrong};
 use keys::{Keys, Report};
+use policy::PolicyPlaces;
 
 /// A host manifest that was read from TOML.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,10 +38,13 @@ pub struct HostFile {
     pub images: Vec<ImageSource>,
     /// The domains in the file's order.
     pub domains: Vec<Domain>,
+    /// What domains may ask for.
+    pub policy: Policy,
     file: String,
     host_places: Places,
     store_places: Places,
     domain_places: Vec<Places>,
+    policy_places: PolicyPlaces,
 }
 
 /// Where an image comes from.
@@ -111,6 +116,11 @@ fn read_document(document: &::toml::Spanned<DeTable<'_>>, report: &mut Report<'_
     let store_value = keys.get("store", report);
     let image_value = keys.get("image", report);
     let domain_value = keys.get("domain", report);
+    let policy_tables = policy::Tables {
+        keys: keys.get("keys", report),
+        classes: keys.get("classes", report),
+        access: keys.get("access", report),
+    };
     keys.finish(report);
 
     let (mut host, host_places) = host::read(host_value.as_ref(), report);
@@ -124,14 +134,17 @@ fn read_document(document: &::toml::Spanned<DeTable<'_>>, report: &mut Report<'_
         .unwrap_or_default()
         .into_iter()
         .unzip();
+    let (policy, policy_places) = policy::read(&policy_tables, report);
     HostFile {
         host,
         images,
         domains,
+        policy,
         file: report.file().to_string(),
         host_places,
         store_places,
         domain_places,
+        policy_places,
     }
 }
 
@@ -143,13 +156,22 @@ impl HostFile {
             host: self.host.clone(),
             images,
             domains: self.domains.clone(),
+            policy: self.policy.clone(),
         }
     }
 
     /// A problem of this host's manifest with the place in the file that it comes from.
     #[must_use]
     pub fn place(&self, problem: &Problem) -> SourceError {
+        if let Error::Policy(error) = &problem.error {
+            return self.policy_error(problem, error);
+        }
         let domain = problem.domain.and_then(|index| self.domain_places.get(index));
+        if let Error::TooMany { what, .. } = problem.error
+            && let Some(at) = self.policy_places.first_of(what)
+        {
+            return self.error(at, String::new(), Wrong::Manifest(problem.clone()));
+        }
         let (places, section) = match (domain, &problem.error) {
             (Some(places), _) => (places, "domain"),
             (None, Error::Quota { .. } | Error::Recovery(_)) => (&self.store_places, "store"),
@@ -162,6 +184,39 @@ impl HostFile {
             .unwrap_or(places.table);
         let path = key.map_or_else(|| section.to_string(), |key| alloc::format!("{section}.{key}"));
         self.error(at, path, Wrong::Manifest(problem.clone()))
+    }
+
+    /// A problem of the policy with its place, and with that of the entry that it does not agree with.
+    fn policy_error(&self, problem: &Problem, error: &PolicyError) -> SourceError {
+        let (at, path) = self.policy_place(error.place, error.key);
+        let wrong = match error.other {
+            None => Wrong::Manifest(problem.clone()),
+            Some((place, key)) => {
+                let (other, _) = self.policy_place(place, key);
+                Wrong::Contradiction {
+                    problem: problem.clone(),
+                    file: self.file.clone(),
+                    line: other.line,
+                    column: other.column,
+                }
+            }
+        };
+        self.error(at, path, wrong)
+    }
+
+    /// Where the value of a key is, or else its table; and what the key is called.
+    fn policy_place(&self, place: PolicyPlace, key: &str) -> (Place, String) {
+        let domain = || match place {
+            PolicyPlace::Domain(index) => self.domain_places.get(index),
+            PolicyPlace::Key(_) | PolicyPlace::Class(_) | PolicyPlace::Access(_) => None,
+        };
+        let (places, table) = self
+            .policy_places
+            .of(place)
+            .or_else(|| Some((domain()?, "domain")))
+            .unwrap_or((&self.host_places, "host"));
+        let at = places.values.get(key).copied().unwrap_or(places.table);
+        (at, alloc::format!("{table}.{key}"))
     }
 
     /// An error about an image's file, such as that it cannot be read, with the place that names the file.
@@ -230,6 +285,9 @@ fn key_of(error: &Error, in_domain: bool) -> Option<&'static str> {
         | Error::StoreAccessPath(_)
         | Error::StoreAccessWrite(_)
         | Error::StoreAccessOf(_) => "store-access",
+        Error::Channels(_) => "channels",
+        Error::ImageMemory(_) => "image-memory",
+        Error::ManagementWithoutRole(key) => key,
         Error::TooManyNeeds(_)
         | Error::StoreNeeds(_)
         | Error::DuplicateNeed(_)

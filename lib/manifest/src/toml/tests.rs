@@ -9,7 +9,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    Action, BackendClass, Console, Kind, LogLevel, Role, StoreAccess, StoreQuota, StoreRight, StoreSettings, uuid,
+    Action, BackendClass, Console, Kind, LogLevel, ManagementSettings, Role, StoreAccess, StoreQuota, StoreRight,
+    StoreSettings, uuid,
 };
 
 const FULL: &str = r#"
@@ -50,6 +51,8 @@ store-access = [
     { path = "/local/domain/*/data", access = "read" },
     { of = "store", path = "**", access = "write" },
 ]
+channels = 3
+image-memory = "64 MiB"
 
 [[domain]]
 name = "store"
@@ -179,6 +182,10 @@ fn every_key_is_read() {
                     access: StoreRight::Write,
                 },
             ],
+            management: ManagementSettings {
+                channels: 3,
+                image_memory_kib: 64 << 10,
+            },
         }
     );
     assert_eq!(
@@ -204,6 +211,7 @@ fn every_key_is_read() {
             serves: vec![],
             store_quota: StoreQuota::default(),
             store_access: vec![],
+            management: ManagementSettings::default(),
         }
     );
     let images = host_file
@@ -256,12 +264,13 @@ fn syntax() {
 fn unknown_keys() {
     assert_eq!(
         errors("[extra]"),
-        "h.toml:6:2: extra: unknown key; accepted here: host, store, image, domain"
+        "h.toml:6:2: extra: unknown key; accepted here: host, store, image, domain, keys, classes, access"
     );
     assert_eq!(
         domain_errors("vcpu = 2"),
         "h.toml:10:1: domain.vcpu: unknown key; accepted here: name, type, kernel, ramdisk, cmdline, memory, maxmem, vcpus, \
-         maxvcpus, uuid, autostart, needs, on_poweroff, on_reboot, on_crash, console, roles, serves, store-quota, store-access"
+         maxvcpus, uuid, autostart, needs, on_poweroff, on_reboot, on_crash, console, roles, serves, store-quota, store-access, \
+         channels, image-memory"
     );
     assert_eq!(
         errors("[image.x]\nfile = \"f\"\n  md5 = \"\""),
@@ -528,6 +537,18 @@ fn what_the_check_finds_is_placed() {
             "10:15: domain.store-quota: domain d: quota path of 3073; accepted: 64 to 3072",
         ),
         (
+            "channels = 8",
+            "10:12: domain.channels: domain d: channels, but roles has no management",
+        ),
+        (
+            "roles = [\"management\"]\nchannels = 65",
+            "11:12: domain.channels: domain d: channels: 65; accepted: 1 to 64",
+        ),
+        (
+            "roles = [\"management\"]\nimage-memory = \"65 GiB\"",
+            "11:16: domain.image-memory: domain d: image-memory of 68157440 KiB; accepted: 0 to 67108864 KiB (64 GiB), a multiple of 4 KiB",
+        ),
+        (
             "store-access = [{ of = \"x\", path = \"data\", access = \"read\" }]",
             "10:16: domain.store-access: domain d: store-access: of \"x\": there is no such domain",
         ),
@@ -597,10 +618,10 @@ fn errors_about_images_are_placed() {
 fn errors_about_a_domains_kernel_are_placed() {
     let host_file = read(FULL, "demo.toml").unwrap();
     let error = host_file.domain_error(1, "kernel", "no ELF file".into());
-    assert_eq!(error.to_string(), "demo.toml:42:10: domain.kernel: no ELF file");
+    assert_eq!(error.to_string(), "demo.toml:44:10: domain.kernel: no ELF file");
     // A key that is not written: the table's place.
     let error = host_file.domain_error(1, "ramdisk", "empty".into());
-    assert_eq!(error.to_string(), "demo.toml:40:1: domain.ramdisk: empty");
+    assert_eq!(error.to_string(), "demo.toml:42:1: domain.ramdisk: empty");
 }
 
 #[test]
