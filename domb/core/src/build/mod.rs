@@ -151,8 +151,19 @@ pub struct Built {
     pub console: (u64, u32),
     /// Likewise its store's ring; none where no store serves it.
     pub store: Option<(u64, u32)>,
+    /// Channels to the builder. [`build`] makes none.
+    pub channels: Vec<ChannelOffer>,
     /// Where the time went.
     pub times: Times,
+}
+
+/// A channel (vchan) that is offered to a domain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChannelOffer {
+    /// Grant reference of its first page, in the builder's table.
+    pub reference: u32,
+    /// Port in the builder's domain.
+    pub port: u32,
 }
 
 /// What a domain has to do with the store.

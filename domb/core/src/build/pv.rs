@@ -80,6 +80,7 @@ pub(super) fn build<H: Hypervisor>(site: &mut Site<'_, H>, kernel: &PvKernel<'_>
         domid,
         console: rings.console,
         store: rings.store,
+        channels: Vec::new(),
         times: site.times,
     })
 }

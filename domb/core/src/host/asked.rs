@@ -8,10 +8,10 @@ use measure::Digest;
 use xen::{DomId, Hypervisor};
 
 use super::domains::Source;
-use super::{Consoles, Host, ImageData, RequestError, State};
+use super::{Host, ImageData, RequestError, Services, State};
 use crate::store::StoreLink;
 
-impl<'b, H: Hypervisor, C: Consoles, L: StoreLink> Host<'b, H, C, L> {
+impl<'b, H: Hypervisor, C: Services, L: StoreLink> Host<'b, H, C, L> {
     /// Starts a domain that the manifest does not have, from images with these SHA-256 digests. In the configuration each is named by its digest.
     ///
     /// # Errors
@@ -49,6 +49,16 @@ impl<'b, H: Hypervisor, C: Consoles, L: StoreLink> Host<'b, H, C, L> {
         if let Some(other) = self.domains.iter().find(|other| other.domain.uuid == domain.uuid) {
             return refused(manifest::Error::DuplicateUuid(other.domain.name.clone()));
         }
+        let privileges = [
+            ("roles", !domain.roles.is_empty()),
+            ("serves", !domain.serves.is_empty()),
+            ("store-access", !domain.store_access.is_empty()),
+            ("store-quota", domain.store_quota != manifest::StoreQuota::default()),
+            ("needs", !domain.needs.is_empty()),
+        ];
+        if let Some((what, _)) = privileges.into_iter().find(|(_, given)| *given) {
+            return Err(RequestError::OnlyManifest(what));
+        }
         let image = |name: &str, image: &ImageData<'b>| Image {
             name: name.into(),
             size: image.len() as u64,
@@ -63,6 +73,7 @@ impl<'b, H: Hypervisor, C: Consoles, L: StoreLink> Host<'b, H, C, L> {
             host: self.manifest.host.clone(),
             images,
             domains: Vec::from([domain.clone()]),
+            policy: manifest::Policy::default(),
         };
         match alone.check().into_iter().next() {
             Some(problem) => refused(problem.error),

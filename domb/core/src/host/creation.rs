@@ -6,7 +6,7 @@ use measure::{Digests, Record, record};
 use xen::{DomId, Hypervisor};
 
 use super::domains::Source;
-use super::{Consoles, Host, ImageData, RequestError, State, report};
+use super::{Host, ImageData, RequestError, Services, State, report};
 use crate::build::{self, Built, Plan};
 use crate::restart::End;
 use crate::store::StoreLink;
@@ -14,7 +14,7 @@ use crate::store::StoreLink;
 /// From so many bytes on the event log takes nothing for domains that are asked for at run time, each of which adds some hundreds.
 const MAX_LOG_BYTES: usize = 4 << 20;
 
-impl<'b, H: Hypervisor, C: Consoles, L: StoreLink> Host<'b, H, C, L> {
+impl<'b, H: Hypervisor, C: Services, L: StoreLink> Host<'b, H, C, L> {
     /// Starts a domain. One whose store went down meanwhile, or is down at this moment, is left to wait for it.
     pub(super) fn start(&mut self, index: usize) -> Result<DomId, RequestError> {
         let began = (self.clock)();
@@ -115,11 +115,16 @@ impl<'b, H: Hypervisor, C: Consoles, L: StoreLink> Host<'b, H, C, L> {
 
     fn bring_up(&mut self, index: usize, domain: &Domain, built: &mut Built) -> Result<(), RequestError> {
         let began = (self.clock)();
+        if domain.management.channels > 0 {
+            built.channels = self
+                .services
+                .offer_channels(&domain.name, built.domid, domain.management.channels)?;
+        }
         self.wire(index, domain, built)?;
         let wired = (self.clock)();
         if domain.console == Console::Log {
             let (_, port) = built.console;
-            self.consoles.attach(&domain.name, built.domid, port)?;
+            self.services.attach(&domain.name, built.domid, port)?;
         }
         self.hypervisor.unpause(built.domid)?;
         let unpaused = (self.clock)();
@@ -131,7 +136,8 @@ impl<'b, H: Hypervisor, C: Consoles, L: StoreLink> Host<'b, H, C, L> {
 
     /// Takes a domain down.
     pub(super) fn remove(&mut self, index: usize, domid: DomId) -> Result<(), RequestError> {
-        self.consoles.detach(domid);
+        self.services.detach(domid);
+        self.services.withdraw_channels(domid);
         self.disconnect_store(index);
         // The store maps its ring: before that goes, Xen cannot destroy it wholly.
         self.unwire(index);

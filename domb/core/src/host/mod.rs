@@ -22,7 +22,7 @@ use manifest::Manifest;
 use measure::{Digests, EventLog, record};
 use xen::{DomId, Hypervisor};
 
-use crate::build::Failure;
+use crate::build::{ChannelOffer, Failure};
 use crate::bundle::Bundle;
 use crate::restart::{Decision, End};
 use crate::store::{self as store_client, StoreLink};
@@ -33,8 +33,8 @@ pub use held::{Arriving, HeldImage, HeldImages, HoldError};
 pub use images::{ImageData, ImageError, Images};
 pub use requests::{Asked, Shutdown};
 
-/// Serves the consoles of domains.
-pub trait Consoles {
+/// What the builder does for domains that run: it serves their consoles, and listens to those that may ask for something.
+pub trait Services {
     /// Starts to relay the console of a domain that was just built: its ring is granted as `GNTTAB_RESERVED_CONSOLE`,
     /// `port` is the one in the domain.
     ///
@@ -44,6 +44,15 @@ pub trait Consoles {
 
     /// Ends that, and lets go of everything of the domain: before it is destroyed.
     fn detach(&mut self, domid: DomId);
+
+    /// Offers channels (vchan) to a domain that was just built. They are the same for each instance with the number.
+    ///
+    /// # Errors
+    /// There is no memory for them, or Xen refuses.
+    fn offer_channels(&mut self, name: &str, domid: DomId, count: u16) -> xen::Result<Vec<ChannelOffer>>;
+
+    /// Ends what goes on in them: before the domain is destroyed.
+    fn withdraw_channels(&mut self, domid: DomId);
 }
 
 /// Why something asked for was not done.
@@ -82,6 +91,9 @@ pub enum RequestError {
     /// The store refused, or does not answer.
     #[error("store: {0}")]
     Store(#[from] store_client::Error),
+    /// One that is asked for at run time can have no such thing.
+    #[error("a domain that the manifest does not have can have no {0}")]
+    OnlyManifest(&'static str),
     /// Its kernel or ramdisk cannot be used.
     #[error("image: {0}")]
     Image(#[from] ImageError),
@@ -154,9 +166,9 @@ pub struct Identity<'a> {
 }
 
 /// The host.
-pub struct Host<'b, H: Hypervisor, C: Consoles, L: StoreLink> {
+pub struct Host<'b, H: Hypervisor, C: Services, L: StoreLink> {
     hypervisor: H,
-    consoles: C,
+    services: C,
     store: StoreSide<L>,
     clock: fn() -> u64,
     images: Images<'b>,
@@ -165,7 +177,7 @@ pub struct Host<'b, H: Hypervisor, C: Consoles, L: StoreLink> {
     domains: Domains<'b>,
 }
 
-impl<'b, H: Hypervisor, C: Consoles, L: StoreLink> Host<'b, H, C, L> {
+impl<'b, H: Hypervisor, C: Services, L: StoreLink> Host<'b, H, C, L> {
     /// Reads a bundle and measures the builder, its command line and the manifest. `link` is not used where no domain of
     /// the manifest is the store.
     ///
@@ -173,7 +185,7 @@ impl<'b, H: Hypervisor, C: Consoles, L: StoreLink> Host<'b, H, C, L> {
     /// [`BootError`]: nothing can be started from it.
     pub fn new(
         hypervisor: H,
-        consoles: C,
+        services: C,
         link: L,
         clock: fn() -> u64,
         bundle: &'b [u8],
@@ -189,7 +201,7 @@ impl<'b, H: Hypervisor, C: Consoles, L: StoreLink> Host<'b, H, C, L> {
         }
         let mut host = Self {
             hypervisor,
-            consoles,
+            services,
             store: StoreSide::new(link, manifest.store()),
             clock,
             images: Images::new(bundle, 0),

@@ -4,7 +4,7 @@
 use manifest::Domain;
 use xen::{DomId, Hypervisor};
 
-use super::{Consoles, Host, RequestError};
+use super::{Host, RequestError, Services};
 use crate::store::StoreLink;
 
 /// How often it is looked whether Xen is done with the instance before, in nanoseconds.
@@ -27,7 +27,7 @@ fn keeps_its_number(domain: &Domain) -> bool {
     !domain.roles.is_empty()
 }
 
-impl<H: Hypervisor, C: Consoles, L: StoreLink> Host<'_, H, C, L> {
+impl<H: Hypervisor, C: Services, L: StoreLink> Host<'_, H, C, L> {
     /// The number that a domain must have: the one that it had before, and for the store at its first start, which must be
     /// known beforehand, the lowest that is free. None where any will do.
     ///

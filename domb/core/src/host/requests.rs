@@ -5,7 +5,7 @@ use alloc::format;
 use log::info;
 use xen::Hypervisor;
 
-use super::{Consoles, Host, RequestError, State};
+use super::{Host, RequestError, Services, State};
 use crate::restart::End;
 use crate::store::{StoreLink, session, tree};
 
@@ -38,7 +38,7 @@ pub enum Asked {
     Unannounced,
 }
 
-impl<H: Hypervisor, C: Consoles, L: StoreLink> Host<'_, H, C, L> {
+impl<H: Hypervisor, C: Services, L: StoreLink> Host<'_, H, C, L> {
     /// Ends a domain at once.
     ///
     /// # Errors

@@ -14,7 +14,7 @@ use manifest::Domain;
 use xen::store::{Client, Transport};
 use xen::{DomId, Hypervisor};
 
-use super::{Consoles, Host, RequestError, State};
+use super::{Host, RequestError, Services, State};
 use crate::build::{BuildError, Built, Failure, Step, Store};
 use crate::restart::End;
 use crate::store::{Error, StoreLink, session, tree};
@@ -54,7 +54,7 @@ fn at_store(problem: impl Into<BuildError>) -> RequestError {
     })
 }
 
-impl<H: Hypervisor, C: Consoles, L: StoreLink> Host<'_, H, C, L> {
+impl<H: Hypervisor, C: Services, L: StoreLink> Host<'_, H, C, L> {
     /// Whether a domain is the store.
     pub(super) fn is_store(&self, index: usize) -> bool {
         self.store.index == Some(index)

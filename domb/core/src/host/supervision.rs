@@ -5,11 +5,11 @@ use alloc::vec::Vec;
 use log::{error, info, warn};
 use xen::{DomId, Hypervisor, ShutdownReason};
 
-use super::{Consoles, Host, State};
+use super::{Host, Services, State};
 use crate::restart::{Decision, End};
 use crate::store::StoreLink;
 
-impl<H: Hypervisor, C: Consoles, L: StoreLink> Host<'_, H, C, L> {
+impl<H: Hypervisor, C: Services, L: StoreLink> Host<'_, H, C, L> {
     /// Looks for domains that ended, and does with each what its policy says.
     pub fn domain_exception(&mut self) {
         for index in self.store_first() {

@@ -101,6 +101,11 @@ pub fn of_domain(domain: &Domain, built: &Built) -> Vec<Node> {
     to_read("console/ring-ref", &frame);
     to_read("console/type", &"xenconsoled");
     to_read("console/limit", &CONSOLE_LIMIT);
+    // As libxenvchan's client looks for it.
+    for (number, channel) in built.channels.iter().enumerate() {
+        to_read(&format!("domb/{number}/ring-ref"), &channel.reference);
+        to_read(&format!("domb/{number}/event-channel"), &channel.port);
+    }
     to_read("control/platform-feature-multiprocessor-suspend", &1);
     to_read("control/platform-feature-xs_reset_watches", &1);
     for path in [

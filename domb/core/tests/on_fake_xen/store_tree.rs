@@ -24,6 +24,7 @@ fn built(domid: u16) -> Built {
         domid: DomId(domid),
         console: (0xfefff, 2),
         store: Some((0xfeffc, 3)),
+        channels: Vec::new(),
         times: Times::default(),
     }
 }
@@ -127,6 +128,7 @@ fn the_store_gets_just_this() {
             domid: DomId(domid),
             console: ring(xen::GRANT_RESERVED_CONSOLE, 1),
             store: Some(ring(xen::GRANT_RESERVED_XENSTORE, 2)),
+            channels: Vec::new(),
             times: Times::default(),
         };
         expected.extend(tree::of_domain(&domain, &built));
