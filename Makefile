@@ -29,7 +29,6 @@ demo: setup images
 	@$(CARGO) run --quiet --release -p scenarios --bin demo
 
 bench: setup images
-	@$(CARGO) build --quiet --release -p scenarios --bin bench -p store-peers --bin store-bench -p xenstore-guard
 	@echo "== stores: this project's, C xenstored, oxenstored"
 	@$(CARGO) run --quiet --release -p store-peers --bin store-bench
 	@echo "== a stock Dom0 with xl, and domb"
