@@ -22,7 +22,7 @@ const MAX_GRANT_FRAMES: u32 = 64;
 /// Frames of a domain's maptrack table; the default of Xen's own toolstack.
 const MAX_MAPTRACK_FRAMES: u32 = 1024;
 /// Memory beyond its maximum that a domain may hold, in KiB: its special pages, and Xen's own rounding.
-const MEMORY_SLACK_KIB: u64 = 1024;
+pub const MEMORY_SLACK_KIB: u64 = 1024;
 
 /// The step at which building failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -151,6 +151,10 @@ pub struct Built {
     pub console: (u64, u32),
     /// Likewise its store's ring; none where no store serves it.
     pub store: Option<(u64, u32)>,
+    /// The memory in KiB that it is to have now; what it was built with, until someone changes it.
+    pub target_kib: u64,
+    /// vCPUs that are to be online now; likewise.
+    pub vcpus: u16,
     /// Channels to the builder. [`build`] makes none.
     pub channels: Vec<ChannelOffer>,
     /// Where the time went.

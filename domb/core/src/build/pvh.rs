@@ -93,6 +93,8 @@ pub(super) fn build<H: Hypervisor>(site: &mut Site<'_, H>, kernel: &PvhKernel<'_
         domid,
         console: rings.console,
         store: rings.store,
+        target_kib: site.plan.domain.memory_kib,
+        vcpus: site.plan.domain.vcpus,
         channels: Vec::new(),
         times: site.times,
     })

@@ -11,6 +11,7 @@ mod images;
 mod numbers;
 mod report;
 mod requests;
+mod resources;
 mod store;
 mod supervision;
 
@@ -94,6 +95,18 @@ pub enum RequestError {
     /// One that is asked for at run time can have no such thing.
     #[error("a domain that the manifest does not have can have no {0}")]
     OnlyManifest(&'static str),
+    /// So much of something it cannot have.
+    #[error("{what} {wanted}; accepted: {least} to {most}")]
+    Amount {
+        /// Of what, with the unit.
+        what: &'static str,
+        /// How much was wanted.
+        wanted: u64,
+        /// The least.
+        least: u64,
+        /// The most.
+        most: u64,
+    },
     /// Its kernel or ramdisk cannot be used.
     #[error("image: {0}")]
     Image(#[from] ImageError),
