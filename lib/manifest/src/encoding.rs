@@ -12,9 +12,9 @@ use serde::Serialize;
 use crate::{Domain, Error, Manifest};
 
 /// What the encoding of a manifest begins with. The last character is the version of the format.
-const MANIFEST_MAGIC: [u8; 8] = *b"DOMBMAN2";
+const MANIFEST_MAGIC: [u8; 8] = *b"DOMBMAN3";
 /// What the encoding of one domain begins with. The last character is the version of the format.
-const DOMAIN_MAGIC: [u8; 8] = *b"DOMBDOM2";
+const DOMAIN_MAGIC: [u8; 8] = *b"DOMBDOM3";
 
 impl Manifest {
     /// The canonical encoding. Its digest is what domb logs for the manifest.
@@ -87,6 +87,7 @@ mod tests {
         let text = |bytes: &[u8]| Digests::of(&[Bank::Sha256], bytes).to_string();
         assert_eq!(text(&manifest.encode()), samples::MANIFEST_SHA256);
         assert_eq!(text(&manifest.domains[1].canonical()), samples::WEB_SHA256);
+        assert_eq!(text(&manifest.domains[2].canonical()), samples::IDLE_SHA256);
     }
 
     #[test]
@@ -96,7 +97,7 @@ mod tests {
         manifest.domains.clear();
         assert_eq!(
             manifest.encode(),
-            b"DOMBMAN2\x04demo\x02\x00\x01\x01\x02\x08\0\0\0\0\0\0\0\0\0\0\x00\x00"
+            b"DOMBMAN3\x04demo\x02\x00\x01\x01\x02\x08\0\0\0\0\0\0\0\0\0\0\x00\x00"
         );
     }
 
@@ -111,7 +112,7 @@ mod tests {
 
     #[test]
     fn other_magic_is_refused() {
-        for bytes in [b"".as_slice(), b"DOMBMAN", b"DOMBMAN1", b"\x7fELF\x02\x01\x01\x00"] {
+        for bytes in [b"".as_slice(), b"DOMBMAN", b"DOMBMAN2", b"\x7fELF\x02\x01\x01\x00"] {
             assert_eq!(Manifest::decode(bytes), Err(Error::Magic(bytes.to_vec())));
         }
     }
@@ -146,7 +147,7 @@ mod tests {
 
     #[test]
     fn values_that_no_field_has_are_refused() {
-        let head = b"DOMBMAN2\x04demo";
+        let head = b"DOMBMAN3\x04demo";
         for (rest, what) in [
             (b"\x01\x02\x00\x02\x00\0\0\0\0\0\0\0\0\0\0\x00\x00".as_slice(), "bank 2"),
             (b"\x01\x00\x02\x02\x00\0\0\0\0\0\0\0\0\0\0\x00\x00", "boolean 2"),
@@ -164,7 +165,7 @@ mod tests {
             assert!(matches!(Manifest::decode(&bytes), Err(Error::Encoding(_))), "{what}");
         }
         assert!(matches!(
-            Manifest::decode(b"DOMBMAN2\x01\xff\x00\x00\x00\x00\0\0\0\0\0\0\0\0\0\0\x00\x00"),
+            Manifest::decode(b"DOMBMAN3\x01\xff\x00\x00\x00\x00\0\0\0\0\0\0\0\0\0\0\x00\x00"),
             Err(Error::Encoding(_))
         ));
     }

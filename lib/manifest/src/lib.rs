@@ -20,6 +20,7 @@ extern crate alloc;
 extern crate std;
 
 mod check;
+pub mod device;
 mod domain;
 mod encoding;
 mod error;
@@ -27,6 +28,8 @@ mod host;
 mod image;
 mod name;
 mod quota;
+#[cfg(feature = "toml")]
+pub mod source;
 mod start_order;
 mod store;
 #[cfg(feature = "toml")]
@@ -41,6 +44,7 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 pub use check::Problem;
+pub use device::{DeviceError, DeviceKind, Disk, Interface};
 pub use domain::{
     Action, Console, Domain, Kind, MAX_MEMORY_KIB, MAX_NEEDS, MAX_VCPUS, MEMORY_STEP_KIB, MIN_MEMORY_KIB,
 };

@@ -8,17 +8,21 @@ use alloc::vec::Vec;
 use measure::{Bank, Digests};
 use proptest::prelude::*;
 
+use crate::device::{Access, Address, DiskBackend, Format, Mac, Rate, Vdev};
 use crate::{
-    Action, BackendClass, Console, Domain, Host, Image, Kind, LogLevel, Manifest, Role, StoreAccess, StoreQuota,
-    StoreRight, StoreSettings,
+    Action, BackendClass, Console, Disk, Domain, Host, Image, Interface, Kind, LogLevel, Manifest, Role, StoreAccess,
+    StoreQuota, StoreRight, StoreSettings,
 };
 
 /// The digest of [`manifest`]'s encoding.
-pub(crate) const MANIFEST_SHA256: &str = "sha256:46074a5d45ceb02150ca69ba7f5cb91fe98072f575f8e612f3e376100cb35770";
+pub(crate) const MANIFEST_SHA256: &str = "sha256:4de1a714ee4a88ad3a5f1d0c68e5e8fc4ce0f9ede49e365a6632bcf6f5b0ce75";
 /// The digest of the encoding of the domain "web" of [`manifest`].
-pub(crate) const WEB_SHA256: &str = "sha256:4d534150ade72eec8a78e52c6da0808f0b577184083491cdd411af44b5cea214";
+pub(crate) const WEB_SHA256: &str = "sha256:e26acb1982c2ca939351cfd2644ea5a71087625a2cd15e29cfed5d9d32838a28";
 
-/// "store"; "web" with every field set, needing it; "idle", needing "web".
+/// The digest of the encoding of the domain "idle" of [`manifest`].
+pub(crate) const IDLE_SHA256: &str = "sha256:18c801f92085615210512bb962680f159938b59c1d4b0b19384326c023557cc0";
+
+/// "store"; "web" with every field but the devices set, needing it; "idle" with devices, needing "web".
 pub(crate) fn manifest() -> Manifest {
     let digests = |data: &[u8]| Digests::of(&Bank::ALL, data);
     Manifest {
@@ -82,9 +86,44 @@ pub(crate) fn manifest() -> Manifest {
             },
             Domain {
                 uuid: [3; 16],
+                disks: vec![disk()],
+                interfaces: vec![interface()],
                 ..domain("idle", &["web"])
             },
         ],
+    }
+}
+
+/// A disk with every field set, served by "web".
+pub(crate) fn disk() -> Disk {
+    Disk {
+        backend: Some("web".into()),
+        target: "/dev/vg/idle".into(),
+        format: Format::Raw,
+        vdev: Vdev::parse("xvdb2").unwrap(),
+        access: Access::Shared,
+        cdrom: false,
+        backend_type: Some(DiskBackend::Phy),
+        discard: true,
+        direct_io_safe: false,
+        trusted: true,
+    }
+}
+
+/// An interface with every field set but the backend.
+pub(crate) fn interface() -> Interface {
+    Interface {
+        backend: None,
+        bridge: "xenbr1".into(),
+        mac: Mac([2, 0, 0, 1, 2, 3]),
+        ip: vec![
+            Address::parse("192.0.2.1").unwrap(),
+            Address::parse("2001:db8::/64").unwrap(),
+        ],
+        rate: Rate::parse("10MB/s@20ms"),
+        mtu: Some(1400),
+        vifname: Some("idle0".into()),
+        trusted: false,
     }
 }
 
@@ -119,6 +158,8 @@ fn domain(name: &str, needs: &[&str]) -> Domain {
         serves: Vec::new(),
         store_quota: StoreQuota::default(),
         store_access: Vec::new(),
+        disks: Vec::new(),
+        interfaces: Vec::new(),
     }
 }
 
@@ -149,6 +190,7 @@ pub(crate) fn any_manifest() -> impl Strategy<Value = Manifest> {
         prop::collection::vec(prop::sample::select(BackendClass::ALL.to_vec()), 0..3),
         prop::option::of(0_u32..2_000_000),
         prop::option::of((prop::option::of(name()), "[/a*]{0,6}")),
+        prop::option::of((any_disk(), any_interface())),
     );
     let domain =
         (texts, numbers, choices, store).prop_map(|(texts, numbers, ([pv, autostart, log], action), store)| {
@@ -182,6 +224,8 @@ pub(crate) fn any_manifest() -> impl Strategy<Value = Manifest> {
                         access: if log { StoreRight::Read } else { StoreRight::Write },
                     }]
                 }),
+                disks: store.4.iter().map(|(disk, _)| disk.clone()).collect(),
+                interfaces: store.4.into_iter().map(|(_, interface)| interface).collect(),
                 ..domain("", &[])
             }
         });
@@ -196,6 +240,8 @@ pub(crate) fn any_manifest() -> impl Strategy<Value = Manifest> {
                 domain.serves.clear();
                 domain.store_access.clear();
                 domain.store_quota = StoreQuota::default();
+                domain.disks.clear();
+                domain.interfaces.clear();
             }
         }
         if !two_banks {
@@ -203,4 +249,53 @@ pub(crate) fn any_manifest() -> impl Strategy<Value = Manifest> {
         }
         manifest
     })
+}
+
+/// Disks, some beyond the limits.
+fn any_disk() -> impl Strategy<Value = Disk> {
+    let formats = prop::sample::select(Format::ALL.to_vec());
+    let accesses = prop::sample::select(Access::ALL.to_vec());
+    let texts = (prop::option::of("[a-e]"), "/[ -~]{0,8}|x");
+    let number = 0_u32..2 << 28;
+    (texts, number, formats, accesses, any::<[bool; 5]>()).prop_map(
+        |((backend, target), number, format, access, [phy, cdrom, discard, safe, trusted])| Disk {
+            backend,
+            target,
+            format,
+            vdev: Vdev::from_number(number).unwrap(),
+            access,
+            cdrom,
+            backend_type: phy.then_some(DiskBackend::Phy),
+            discard,
+            direct_io_safe: safe,
+            trusted,
+        },
+    )
+}
+
+/// Interfaces, some beyond the limits.
+fn any_interface() -> impl Strategy<Value = Interface> {
+    let texts = (
+        prop::option::of("[a-e]"),
+        "[a-z0-9]{0,17}",
+        prop::option::of("[a-z.]{1,4}"),
+    );
+    let ip = prop::collection::vec((any::<core::net::IpAddr>(), any::<u8>()), 0..3);
+    let rate = prop::option::of((any::<u64>(), any::<u32>()));
+    let rest = (any::<[u8; 6]>(), prop::option::of(any::<u16>()), any::<bool>());
+    (texts, ip, rate, rest).prop_map(
+        |((backend, bridge, vifname), ip, rate, (mac, mtu, trusted))| Interface {
+            backend,
+            bridge,
+            mac: Mac(mac),
+            ip: ip.into_iter().map(|(ip, prefix)| Address { ip, prefix }).collect(),
+            rate: rate.map(|(bytes_per_second, interval_us)| Rate {
+                bytes_per_second,
+                interval_us,
+            }),
+            mtu,
+            vifname,
+            trusted,
+        },
+    )
 }

@@ -127,6 +127,8 @@ fn domain(name: &str, kernel: &str) -> Domain {
         serves: Vec::new(),
         store_quota: StoreQuota::default(),
         store_access: Vec::new(),
+        disks: Vec::new(),
+        interfaces: Vec::new(),
     }
 }
 
