@@ -6,6 +6,7 @@ use core::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::device::{Disk, Interface};
 use crate::management::ManagementSettings;
 use crate::quota::StoreQuota;
 use crate::store::{BackendClass, Role, StoreAccess};
@@ -69,6 +70,10 @@ pub struct Domain {
     pub store_access: Vec<StoreAccess>,
     /// What domb offers it, with [`Role::Management`].
     pub management: ManagementSettings,
+    /// Its disks: at most [`crate::device::MAX_DISKS`].
+    pub disks: Vec<Disk>,
+    /// Its network interfaces, in the order of their numbers: at most [`crate::device::MAX_INTERFACES`].
+    pub interfaces: Vec<Interface>,
 }
 
 impl Domain {

@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 
 use measure::Bank;
 
+use crate::device::{DeviceError, DeviceKind};
 use crate::domain::{Kind, MAX_MEMORY_KIB, MAX_NEEDS, MAX_VCPUS, MEMORY_STEP_KIB, MIN_MEMORY_KIB};
 use crate::management::{MAX_CHANNELS, MAX_IMAGE_MEMORY_KIB};
 use crate::name::MAX_NAME;
@@ -195,6 +196,27 @@ pub enum Error {
     /// Something is wrong with the policy.
     #[error("{0}")]
     Policy(Box<PolicyError>),
+    /// The domain has more devices of a kind than allowed.
+    #[error("{kind}: {count} of them; accepted: at most {}", kind.limit())]
+    TooManyDevices {
+        /// Disks or interfaces.
+        kind: DeviceKind,
+        /// How many there are.
+        count: usize,
+    },
+    /// The store has devices.
+    #[error("{0}: of the store; accepted: none, for what serves devices needs the store")]
+    StoreDevices(DeviceKind),
+    /// A device is wrong.
+    #[error("{kind} {index}: {error}")]
+    Device {
+        /// Disk or interface.
+        kind: DeviceKind,
+        /// Its place in the list, counted from 0.
+        index: usize,
+        /// What is wrong.
+        error: DeviceError,
+    },
 }
 
 /// `"a" -> "b" -> "a"`

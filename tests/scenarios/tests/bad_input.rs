@@ -131,6 +131,8 @@ fn domain(name: &str, kernel: &str) -> Domain {
         store_quota: StoreQuota::default(),
         store_access: Vec::new(),
         management: ManagementSettings::default(),
+        disks: Vec::new(),
+        interfaces: Vec::new(),
     }
 }
 

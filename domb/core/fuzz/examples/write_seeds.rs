@@ -118,6 +118,8 @@ fn domain(name: &str, needs: &[&str]) -> Domain {
         store_quota: StoreQuota::default(),
         store_access: Vec::new(),
         management: ManagementSettings::default(),
+        disks: Vec::new(),
+        interfaces: Vec::new(),
     }
 }
 

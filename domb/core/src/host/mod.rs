@@ -107,6 +107,14 @@ pub enum RequestError {
         /// The most.
         most: u64,
     },
+    /// Its configuration has devices.
+    #[error("{disks} disks and {interfaces} interfaces: domb cannot connect devices to a domain yet")]
+    Devices {
+        /// How many disks.
+        disks: usize,
+        /// How many interfaces.
+        interfaces: usize,
+    },
     /// Its kernel or ramdisk cannot be used.
     #[error("image: {0}")]
     Image(#[from] ImageError),

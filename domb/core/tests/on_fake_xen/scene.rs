@@ -53,6 +53,8 @@ pub(crate) fn domain(name: &str) -> Domain {
         store_quota: StoreQuota::default(),
         store_access: Vec::new(),
         management: ManagementSettings::default(),
+        disks: Vec::new(),
+        interfaces: Vec::new(),
     }
 }
 

@@ -6,8 +6,9 @@ mod key;
 
 use alloc::vec::Vec;
 
-use super::keys::{Report, Value};
+use super::keys::Value;
 use super::{Place, Places};
+use crate::source::Report;
 use crate::{Policy, PolicyPlace};
 
 /// Where the entries of a policy are.
