@@ -56,6 +56,23 @@ impl Domain {
     pub fn canonical(&self) -> Vec<u8> {
         encode(DOMAIN_MAGIC, self)
     }
+
+    /// Reads a canonical encoding of one domain. What is wrong with the domain itself is left to [`Manifest::check`].
+    ///
+    /// # Errors
+    /// [`Error::Magic`], [`Error::Encoding`] or [`Error::NotCanonical`].
+    pub fn decode(bytes: &[u8]) -> Result<Self, Error> {
+        let encoded = bytes
+            .strip_prefix(&DOMAIN_MAGIC)
+            .ok_or_else(|| Error::Magic(bytes.iter().copied().take(DOMAIN_MAGIC.len()).collect()))?;
+        let domain: Self = postcard::from_bytes(encoded).map_err(|error| Error::Encoding(format!("{error}")))?;
+        let again = domain.canonical();
+        if again != bytes {
+            let same = again.iter().zip(bytes).take_while(|(ours, given)| ours == given);
+            return Err(Error::NotCanonical(same.count()));
+        }
+        Ok(domain)
+    }
 }
 
 fn encode(magic: [u8; 8], value: &impl Serialize) -> Vec<u8> {
@@ -110,6 +127,21 @@ mod tests {
         other.domains[0].vcpus = 3;
         assert_eq!(manifest.domains[1].canonical(), other.domains[1].canonical());
         assert_ne!(manifest.domains[0].canonical(), other.domains[0].canonical());
+    }
+
+    #[test]
+    fn a_domain_comes_back_alone_and_nothing_behind_it() {
+        let domain = samples::manifest().domains.remove(1);
+        let mut bytes = domain.canonical();
+        assert_eq!(Domain::decode(&bytes), Ok(domain));
+        let end = bytes.len();
+        for length in 0..end {
+            assert!(Domain::decode(&bytes[..length]).is_err(), "cut to {length} bytes");
+        }
+        bytes.push(0);
+        assert_eq!(Domain::decode(&bytes), Err(Error::NotCanonical(end)));
+        let manifest = samples::manifest().encode();
+        assert_eq!(Domain::decode(&manifest), Err(Error::Magic(manifest[..8].to_vec())));
     }
 
     #[test]
