@@ -17,6 +17,7 @@ pub mod elf;
 pub mod host;
 pub mod memory_map;
 pub mod operator;
+pub mod policy;
 pub mod pv;
 pub mod pvh;
 pub mod restart;
