@@ -1,5 +1,7 @@
 //! Whether a manifest, and each domain in it, is as it must be.
 
+mod devices;
+
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -152,6 +154,7 @@ impl Manifest {
                 let mut of = domain.store_access.iter().filter_map(|access| access.of.as_ref());
                 let unknown = of.find(|name| !names.contains_key(name.as_str()));
                 errors.extend(unknown.cloned().map(Error::StoreAccessOf));
+                self.check_backends(domain, &mut errors);
                 domain.check_values(&mut errors);
                 errors
             })
@@ -160,7 +163,15 @@ impl Manifest {
 }
 
 impl Domain {
-    /// What is wrong with the values of this domain, whatever else the manifest has.
+    /// What is wrong with this domain, whatever manifest it may be in: limits and values, not the images, backends and other
+    /// domains that it names.
+    #[must_use]
+    pub fn check(&self) -> Vec<Error> {
+        let mut errors = Vec::new();
+        self.check_values(&mut errors);
+        errors
+    }
+
     fn check_values(&self, errors: &mut Vec<Error>) {
         if !name::is_valid(&self.name) {
             errors.push(Error::Name(self.name.clone()));
@@ -202,6 +213,7 @@ impl Domain {
             errors.extend(twice(&self.needs).cloned().map(Error::DuplicateNeed));
         }
         self.check_store(errors);
+        self.check_devices(errors);
         errors.extend(self.management.errors(self.has(Role::Management)));
     }
 

@@ -126,6 +126,7 @@ mod tests {
         let text = |bytes: &[u8]| Digests::of(&[Bank::Sha256], bytes).to_string();
         assert_eq!(text(&manifest.encode()), samples::MANIFEST_SHA256);
         assert_eq!(text(&manifest.domains[1].canonical()), samples::WEB_SHA256);
+        assert_eq!(text(&manifest.domains[2].canonical()), samples::IDLE_SHA256);
     }
 
     #[test]
@@ -163,7 +164,7 @@ mod tests {
 
     #[test]
     fn other_magic_is_refused() {
-        for bytes in [b"".as_slice(), b"DOMBMAN", b"DOMBMAN1", b"\x7fELF\x02\x01\x01\x00"] {
+        for bytes in [b"".as_slice(), b"DOMBMAN", b"DOMBMAN2", b"\x7fELF\x02\x01\x01\x00"] {
             assert_eq!(Manifest::decode(bytes), Err(Error::Magic(bytes.to_vec())));
         }
     }

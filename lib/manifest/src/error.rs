@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 
 use measure::Bank;
 
+use crate::device::{DeviceError, DeviceKind};
 use crate::domain::{Kind, MAX_MEMORY_KIB, MAX_NEEDS, MAX_VCPUS, MEMORY_STEP_KIB, MIN_MEMORY_KIB};
 use crate::management::{MAX_CHANNELS, MAX_IMAGE_MEMORY_KIB};
 use crate::name::MAX_NAME;
@@ -181,6 +182,27 @@ pub enum Error {
     /// The home of a domain that does not exist.
     #[error("store-access: of {0:?}: there is no such domain")]
     StoreAccessOf(String),
+    /// The domain has more devices of a kind than allowed.
+    #[error("{kind}: {count} of them; accepted: at most {}", kind.limit())]
+    TooManyDevices {
+        /// Disks or interfaces.
+        kind: DeviceKind,
+        /// How many there are.
+        count: usize,
+    },
+    /// The store has devices.
+    #[error("{0}: of the store; accepted: none, for what serves devices needs the store")]
+    StoreDevices(DeviceKind),
+    /// A device is wrong.
+    #[error("{kind} {index}: {error}")]
+    Device {
+        /// Disk or interface.
+        kind: DeviceKind,
+        /// Its place in the list, counted from 0.
+        index: usize,
+        /// What is wrong.
+        error: DeviceError,
+    },
     /// The number of channels is outside its limits.
     #[error("channels: {0}; accepted: 1 to {MAX_CHANNELS}")]
     Channels(u16),

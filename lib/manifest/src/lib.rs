@@ -20,6 +20,7 @@ extern crate alloc;
 extern crate std;
 
 mod check;
+pub mod device;
 mod domain;
 mod encoding;
 mod error;
@@ -29,6 +30,8 @@ mod management;
 mod name;
 mod policy;
 mod quota;
+#[cfg(feature = "toml")]
+pub mod source;
 mod start_order;
 mod store;
 #[cfg(feature = "toml")]
@@ -43,6 +46,7 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 pub use check::Problem;
+pub use device::{DeviceError, DeviceKind, Disk, Interface};
 pub use domain::{
     Action, Console, Domain, Kind, MAX_MEMORY_KIB, MAX_NEEDS, MAX_VCPUS, MEMORY_STEP_KIB, MIN_MEMORY_KIB,
 };

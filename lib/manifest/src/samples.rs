@@ -8,10 +8,11 @@ use alloc::vec::Vec;
 use measure::{Bank, Digests};
 use proptest::prelude::*;
 
+use crate::device::{Access, Address, DiskBackend, Format, Mac, Rate, Vdev};
 use crate::{
-    Access, Action, BackendClass, CommandLineRule, Console, Domain, GuestBox, GuestClass, Host, Image, ImageRule, Kind,
-    LogLevel, ManagementSettings, Manifest, Policy, Request, Role, Scope, SigningKey, StoreAccess, StoreQuota,
-    StoreRight, StoreSettings,
+    Action, BackendClass, CommandLineRule, Console, Disk, Domain, GuestBox, GuestClass, Host, Image, ImageRule,
+    Interface, Kind, LogLevel, ManagementSettings, Manifest, Policy, Request, Role, Scope, SigningKey, StoreAccess,
+    StoreQuota, StoreRight, StoreSettings, policy,
 };
 
 /// The digest of [`manifest`]'s encoding.
@@ -19,7 +20,10 @@ pub(crate) const MANIFEST_SHA256: &str = "sha256:996c14a23f5e466faefb99cd85a7432
 /// The digest of the encoding of the domain "web" of [`manifest`].
 pub(crate) const WEB_SHA256: &str = "sha256:16c8de80d346833a3b7ec70d2aca3ff21c1aecc95a9a4e48df43f875bc2d8955";
 
-/// "store"; "web" with every field set, needing it; "idle", needing "web".
+/// The digest of the encoding of the domain "idle" of [`manifest`].
+pub(crate) const IDLE_SHA256: &str = "sha256:18c801f92085615210512bb962680f159938b59c1d4b0b19384326c023557cc0";
+
+/// "store"; "web" with every field but the devices set, needing it; "idle" with devices, needing "web".
 pub(crate) fn manifest() -> Manifest {
     let digests = |data: &[u8]| Digests::of(&Bank::ALL, data);
     Manifest {
@@ -87,10 +91,45 @@ pub(crate) fn manifest() -> Manifest {
             },
             Domain {
                 uuid: [3; 16],
+                disks: vec![disk()],
+                interfaces: vec![interface()],
                 ..domain("idle", &["web"])
             },
         ],
         policy: policy(),
+    }
+}
+
+/// A disk with every field set, served by "web".
+pub(crate) fn disk() -> Disk {
+    Disk {
+        backend: Some("web".into()),
+        target: "/dev/vg/idle".into(),
+        format: Format::Raw,
+        vdev: Vdev::parse("xvdb2").unwrap(),
+        access: Access::Shared,
+        cdrom: false,
+        backend_type: Some(DiskBackend::Phy),
+        discard: true,
+        direct_io_safe: false,
+        trusted: true,
+    }
+}
+
+/// An interface with every field set but the backend.
+pub(crate) fn interface() -> Interface {
+    Interface {
+        backend: None,
+        bridge: "xenbr1".into(),
+        mac: Mac([2, 0, 0, 1, 2, 3]),
+        ip: vec![
+            Address::parse("192.0.2.1").unwrap(),
+            Address::parse("2001:db8::/64").unwrap(),
+        ],
+        rate: Rate::parse("10MB/s@20ms"),
+        mtu: Some(1400),
+        vifname: Some("idle0".into()),
+        trusted: false,
     }
 }
 
@@ -139,17 +178,17 @@ fn policy() -> Policy {
             },
         ],
         access: vec![
-            Access {
+            policy::Access {
                 domain: "web".into(),
                 scope: Scope::Class("small".into()),
                 may: vec![Request::Create, Request::Destroy, Request::Console],
             },
-            Access {
+            policy::Access {
                 domain: "web".into(),
                 scope: Scope::Domain("idle".into()),
                 may: vec![Request::Shutdown],
             },
-            Access {
+            policy::Access {
                 domain: "web".into(),
                 scope: Scope::Host,
                 may: vec![Request::HostInfo, Request::XenLog],
@@ -190,6 +229,8 @@ fn domain(name: &str, needs: &[&str]) -> Domain {
         serves: Vec::new(),
         store_quota: StoreQuota::default(),
         store_access: Vec::new(),
+        disks: Vec::new(),
+        interfaces: Vec::new(),
         management: ManagementSettings::default(),
     }
 }
@@ -221,6 +262,7 @@ pub(crate) fn any_manifest() -> impl Strategy<Value = Manifest> {
         prop::collection::vec(prop::sample::select(BackendClass::ALL.to_vec()), 0..3),
         prop::option::of(0_u32..2_000_000),
         prop::option::of((prop::option::of(name()), "[/a*]{0,6}")),
+        prop::option::of((any_disk(), any_interface())),
     );
     let domain =
         (texts, numbers, choices, store).prop_map(|(texts, numbers, ([pv, autostart, log], action), store)| {
@@ -258,6 +300,8 @@ pub(crate) fn any_manifest() -> impl Strategy<Value = Manifest> {
                         access: if log { StoreRight::Read } else { StoreRight::Write },
                     }]
                 }),
+                disks: store.4.iter().map(|(disk, _)| disk.clone()).collect(),
+                interfaces: store.4.into_iter().map(|(_, interface)| interface).collect(),
                 ..domain("", &[])
             }
         });
@@ -276,6 +320,8 @@ pub(crate) fn any_manifest() -> impl Strategy<Value = Manifest> {
                 domain.serves.clear();
                 domain.store_access.clear();
                 domain.store_quota = StoreQuota::default();
+                domain.disks.clear();
+                domain.interfaces.clear();
                 domain.management = ManagementSettings::default();
             }
         }
@@ -284,6 +330,55 @@ pub(crate) fn any_manifest() -> impl Strategy<Value = Manifest> {
         }
         manifest
     })
+}
+
+/// Disks, some beyond the limits.
+fn any_disk() -> impl Strategy<Value = Disk> {
+    let formats = prop::sample::select(Format::ALL.to_vec());
+    let accesses = prop::sample::select(Access::ALL.to_vec());
+    let texts = (prop::option::of("[a-e]"), "/[ -~]{0,8}|x");
+    let number = 0_u32..2 << 28;
+    (texts, number, formats, accesses, any::<[bool; 5]>()).prop_map(
+        |((backend, target), number, format, access, [phy, cdrom, discard, safe, trusted])| Disk {
+            backend,
+            target,
+            format,
+            vdev: Vdev::from_number(number).unwrap(),
+            access,
+            cdrom,
+            backend_type: phy.then_some(DiskBackend::Phy),
+            discard,
+            direct_io_safe: safe,
+            trusted,
+        },
+    )
+}
+
+/// Interfaces, some beyond the limits.
+fn any_interface() -> impl Strategy<Value = Interface> {
+    let texts = (
+        prop::option::of("[a-e]"),
+        "[a-z0-9]{0,17}",
+        prop::option::of("[a-z.]{1,4}"),
+    );
+    let ip = prop::collection::vec((any::<core::net::IpAddr>(), any::<u8>()), 0..3);
+    let rate = prop::option::of((any::<u64>(), any::<u32>()));
+    let rest = (any::<[u8; 6]>(), prop::option::of(any::<u16>()), any::<bool>());
+    (texts, ip, rate, rest).prop_map(
+        |((backend, bridge, vifname), ip, rate, (mac, mtu, trusted))| Interface {
+            backend,
+            bridge,
+            mac: Mac(mac),
+            ip: ip.into_iter().map(|(ip, prefix)| Address { ip, prefix }).collect(),
+            rate: rate.map(|(bytes_per_second, interval_us)| Rate {
+                bytes_per_second,
+                interval_us,
+            }),
+            mtu,
+            vifname,
+            trusted,
+        },
+    )
 }
 
 /// Policies, half of them empty, with few names, so that some of them are right.
@@ -323,7 +418,7 @@ fn any_policy() -> impl Strategy<Value = Policy> {
         "[a-c]".prop_map(Scope::Class),
     ];
     let may = prop::collection::vec(prop::sample::select(Request::ALL.to_vec()), 0..4);
-    let access = ("[a-c]", scope, may).prop_map(|(domain, scope, may)| Access { domain, scope, may });
+    let access = ("[a-c]", scope, may).prop_map(|(domain, scope, may)| policy::Access { domain, scope, may });
     let key = ("release|other", any::<[u8; 32]>()).prop_map(|(name, ed25519)| SigningKey { name, ed25519 });
     let policy = (
         prop::collection::vec(key, 0..3),

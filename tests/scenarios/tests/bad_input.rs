@@ -130,6 +130,8 @@ fn domain(name: &str, kernel: &str) -> Domain {
         serves: Vec::new(),
         store_quota: StoreQuota::default(),
         store_access: Vec::new(),
+        disks: Vec::new(),
+        interfaces: Vec::new(),
         management: ManagementSettings::default(),
     }
 }

@@ -117,6 +117,8 @@ fn domain(name: &str, needs: &[&str]) -> Domain {
         serves: Vec::new(),
         store_quota: StoreQuota::default(),
         store_access: Vec::new(),
+        disks: Vec::new(),
+        interfaces: Vec::new(),
         management: ManagementSettings::default(),
     }
 }

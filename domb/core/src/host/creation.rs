@@ -41,6 +41,11 @@ impl<H: Hypervisor, C: Consoles, L: StoreLink> Host<'_, H, C, L> {
             }
             State::Off | State::Failed(_) | State::Waiting(_) => {}
         }
+        // A guest without the disks that it was promised is another guest.
+        let (disks, interfaces) = (domain.disks.len(), domain.interfaces.len());
+        if disks + interfaces > 0 {
+            return Err(RequestError::Devices { disks, interfaces });
+        }
         self.store_is_up_for(index)?;
         for need in self.manifest.needs(index) {
             let up = self.by_name.get(need).and_then(|&index| self.running(index)).is_some();

@@ -77,6 +77,14 @@ pub enum RequestError {
     /// The store refused, or does not answer.
     #[error("store: {0}")]
     Store(#[from] store_client::Error),
+    /// Its configuration has devices.
+    #[error("{disks} disks and {interfaces} interfaces: domb cannot connect devices to a domain yet")]
+    Devices {
+        /// How many disks.
+        disks: usize,
+        /// How many interfaces.
+        interfaces: usize,
+    },
     /// Its kernel or ramdisk cannot be used.
     #[error("image: {0}")]
     Image(#[from] ImageError),

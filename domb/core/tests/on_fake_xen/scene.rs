@@ -50,6 +50,8 @@ pub(crate) fn domain(name: &str) -> Domain {
         serves: Vec::new(),
         store_quota: StoreQuota::default(),
         store_access: Vec::new(),
+        disks: Vec::new(),
+        interfaces: Vec::new(),
         management: ManagementSettings::default(),
     }
 }

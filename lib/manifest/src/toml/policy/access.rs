@@ -2,8 +2,9 @@
 
 use alloc::string::ToString as _;
 
+use crate::source::Report;
 use crate::toml::Places;
-use crate::toml::keys::{Keys, Report, Value};
+use crate::toml::keys::{Keys, Value};
 use crate::{Access, Request, Scope};
 
 /// Reads one entry.

@@ -7,7 +7,8 @@ use alloc::vec::Vec;
 
 use super::key::bytes_of;
 use crate::policy::NO_IMAGE;
-use crate::toml::keys::{Keys, Report, Value};
+use crate::source::Report;
+use crate::toml::keys::{Keys, Value};
 use crate::toml::{Places, size};
 use crate::{CommandLineRule, GuestBox, GuestClass, ImageRule, Kind, MAX_CLASS_DEVICES, MAX_CLASS_GUESTS, MAX_VCPUS};
 

@@ -6,8 +6,9 @@ use alloc::string::ToString as _;
 use measure::{Bank, Digest};
 
 use crate::SigningKey;
+use crate::source::Report;
 use crate::toml::Places;
-use crate::toml::keys::{Keys, Report, Value};
+use crate::toml::keys::{Keys, Value};
 
 pub(super) fn read(value: &Value<'_>, report: &mut Report<'_>) -> Option<(SigningKey, Places)> {
     const DIGITS: &str = "64 hexadecimal digits, as `domb keys public FILE` prints them";

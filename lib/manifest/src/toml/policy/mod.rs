@@ -6,8 +6,9 @@ mod key;
 
 use alloc::vec::Vec;
 
-use super::keys::{Report, Value};
-use super::{Place, Places};
+use super::Places;
+use super::keys::Value;
+use crate::source::{Place, Report};
 use crate::{Policy, PolicyPlace};
 
 /// Where the entries of a policy are.
