@@ -16,12 +16,12 @@ use crate::{
 };
 
 /// The digest of [`manifest`]'s encoding.
-pub(crate) const MANIFEST_SHA256: &str = "sha256:996c14a23f5e466faefb99cd85a74322814ae7ca827abd2cfab927a152217837";
+pub(crate) const MANIFEST_SHA256: &str = "sha256:b9fe55643ab5bf4b36bff3c470e23870cc342b6c45d8d732b94ed765f81192db";
 /// The digest of the encoding of the domain "web" of [`manifest`].
-pub(crate) const WEB_SHA256: &str = "sha256:16c8de80d346833a3b7ec70d2aca3ff21c1aecc95a9a4e48df43f875bc2d8955";
+pub(crate) const WEB_SHA256: &str = "sha256:c1c1184bbf563ca72d6364cdeb715ec5f7a9e08c8144cf84a789ebd1b4687c70";
 
 /// The digest of the encoding of the domain "idle" of [`manifest`].
-pub(crate) const IDLE_SHA256: &str = "sha256:18c801f92085615210512bb962680f159938b59c1d4b0b19384326c023557cc0";
+pub(crate) const IDLE_SHA256: &str = "sha256:041e4535d7eda1e9b48d83ae950391f1f8888b185120a92c3d2c1982aab3aa45";
 
 /// "store"; "web" with every field but the devices set, needing it; "idle" with devices, needing "web".
 pub(crate) fn manifest() -> Manifest {

@@ -313,10 +313,10 @@ fn every_key_is_read() {
     assert_eq!(
         texts,
         [
-            "demo.toml:40:1: domain.disk: domain web: disk 0: backend: the domain itself; accepted: another",
-            "demo.toml:51:1: domain.disk: domain web: disk 1: backend: none, and no other domain serves vbd",
-            "demo.toml:55:1: domain.interface: domain web: interface 0: backend: the domain itself; accepted: another",
-            "demo.toml:65:1: domain.interface: domain web: interface 1: backend: none, and no other domain serves vif",
+            "demo.toml:42:1: domain.disk: domain web: disk 0: backend: the domain itself; accepted: another",
+            "demo.toml:53:1: domain.disk: domain web: disk 1: backend: none, and no other domain serves vbd",
+            "demo.toml:57:1: domain.interface: domain web: interface 0: backend: the domain itself; accepted: another",
+            "demo.toml:67:1: domain.interface: domain web: interface 1: backend: none, and no other domain serves vif",
         ]
     );
     assert_eq!(Manifest::decode(&manifest.encode()), Ok(manifest));

@@ -11,7 +11,7 @@ use super::token::shortened;
 use super::{disk, vif};
 use crate::source::{Report, Wrong};
 use crate::toml::key_of;
-use crate::{Action, Console, Disk, Domain, Error, Interface, Kind, MAX_VCPUS, StoreQuota, uuid};
+use crate::{Action, Console, Disk, Domain, Error, Interface, Kind, MAX_VCPUS, ManagementSettings, StoreQuota, uuid};
 
 /// Makes the configuration of a guest on the host of this name; the report has what is wrong.
 pub(super) fn read<'a>(settings: &Settings, host: &str, report: &mut Report<'a>, notes: &mut Report<'a>) -> Domain {
@@ -113,6 +113,7 @@ impl<'s> Reader<'_, 's, '_> {
             store_access: Vec::new(),
             disks: self.disks(),
             interfaces: self.interfaces(&uuid),
+            management: ManagementSettings::default(),
             name,
         }
     }
