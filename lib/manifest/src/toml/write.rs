@@ -175,7 +175,7 @@ impl Lines {
         }
     }
 
-    fn unless<T: PartialEq + Display>(&mut self, key: &str, value: T, default: T) {
+    fn unless<T: Copy + PartialEq + Display>(&mut self, key: &str, value: T, default: T) {
         if value != default {
             self.put(key, value);
         }
