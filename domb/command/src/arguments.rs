@@ -42,6 +42,24 @@ A line of text has: the PCR, the bank, the digest, and what was hashed. What is 
   9  NAME: kernel            the ELF file, of a bzImage the unpacked one
   9  NAME: ramdisk           the file")]
     Measure(MeasureArguments),
+    /// Print the guest of an xl configuration as TOML
+    #[command(after_help = "\
+Reads what `xl create` of Xen 4.17 to 4.20 reads. A key that cannot be honoured is an error, and so is one that xl would pass
+over: all of them are told as FILE:LINE:COLUMN: KEY: why. Keys that say nothing beside others are noted as warnings.
+
+A UUID and Ethernet addresses that the file does not give are left out: they follow from the names of host and guest.")]
+    Convert(ConvertArguments),
+}
+
+/// The arguments of `domb convert`.
+#[derive(Debug, Args)]
+pub struct ConvertArguments {
+    /// The configuration that xl reads; - for standard input
+    #[arg(value_name = "FILE.cfg")]
+    pub file: PathBuf,
+    /// The file to write, instead of standard output
+    #[arg(short, long, value_name = "GUEST.toml")]
+    pub output: Option<PathBuf>,
 }
 
 /// The arguments of `domb bundle`.
