@@ -197,39 +197,6 @@ fn policy() -> Policy {
     }
 }
 
-/// A disk with every field set, served by "web".
-pub(crate) fn disk() -> Disk {
-    Disk {
-        backend: Some("web".into()),
-        target: "/dev/vg/idle".into(),
-        format: Format::Raw,
-        vdev: Vdev::parse("xvdb2").unwrap(),
-        access: Access::Shared,
-        cdrom: false,
-        backend_type: Some(DiskBackend::Phy),
-        discard: true,
-        direct_io_safe: false,
-        trusted: true,
-    }
-}
-
-/// An interface with every field set but the backend.
-pub(crate) fn interface() -> Interface {
-    Interface {
-        backend: None,
-        bridge: "xenbr1".into(),
-        mac: Mac([2, 0, 0, 1, 2, 3]),
-        ip: vec![
-            Address::parse("192.0.2.1").unwrap(),
-            Address::parse("2001:db8::/64").unwrap(),
-        ],
-        rate: Rate::parse("10MB/s@20ms"),
-        mtu: Some(1400),
-        vifname: Some("idle0".into()),
-        trusted: false,
-    }
-}
-
 /// Domains of these names and needs, in this order, without a policy.
 pub(crate) fn manifest_with_needs(domains: &[(&str, &[&str])]) -> Manifest {
     Manifest {
