@@ -16,6 +16,7 @@ mod device;
 mod disk;
 mod guest;
 mod keys;
+mod reader;
 mod syntax;
 mod token;
 mod vif;
