@@ -3,6 +3,7 @@
 //! - [`kernel_image`]: from a distribution's kernel file to the ELF file that domb loads;
 //! - [`host_manifest`]: a host manifest with the files that it names;
 //! - [`bundle_command`]: writes the bundle that Xen hands to domb;
+//! - [`management`]: asking domb from the management domain;
 //! - [`measure_command`]: the records that domb will write into its event log.
 
 #![forbid(unsafe_code)]
@@ -12,6 +13,7 @@ pub mod bundle_command;
 mod error;
 pub mod host_manifest;
 pub mod kernel_image;
+pub mod management;
 pub mod measure_command;
 mod output;
 mod progress;
