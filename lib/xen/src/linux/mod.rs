@@ -17,6 +17,8 @@ mod event_channel;
 mod grant;
 mod granted_memory;
 mod ioctl;
+#[cfg(test)]
+mod libxenvchan;
 mod page;
 mod privcmd;
 mod ring_files;
