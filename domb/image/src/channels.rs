@@ -182,7 +182,11 @@ impl Slot {
         }
         let late = current.connection.deadline().is_some_and(|deadline| deadline <= now);
         if late || current.connection.is_finished() {
-            let why = if late { "it reads nothing" } else { "what it sent is no frame" };
+            let why = if late {
+                "it reads nothing"
+            } else {
+                "what it sent is no frame"
+            };
             info!("channel {} of {}: client given up: {why}", self.number, self.asker);
             channel.give_up();
             *client = None;

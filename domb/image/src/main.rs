@@ -84,15 +84,8 @@ fn start(domain: &Domain) -> Result<(TheHost, Armed), alloc::string::String> {
     logger::keep_lines(LOG_KEPT);
     let peers = Peers::default();
     let listener = peers.channels.host();
-    let mut host = Host::new(
-        hypervisor,
-        peers,
-        link,
-        time::now,
-        domain.ramdisk,
-        &identity,
-    )
-    .map_err(|problem| problem.to_string())?;
+    let mut host = Host::new(hypervisor, peers, link, time::now, domain.ramdisk, &identity)
+        .map_err(|problem| problem.to_string())?;
     if domain.option("loglvl").is_none() {
         log::set_max_level(level(host.manifest().host.log_level));
     }
