@@ -45,9 +45,7 @@ fn differ(stock: StoreKind, actions: &[Action], strict: bool) -> Result<()> {
     same(ours.tree()?, theirs.tree()?)?;
     ensure!(ours.release_guests()? == theirs.release_guests()?);
     // docs/store-differences.md, what-is-left-of-the-dead.
-    if stock == StoreKind::C {
-        same(ours.tree()?, without_entries_of_the_dead(theirs.tree()?))?;
-    }
+    same(ours.tree()?, without_entries_of_the_dead(theirs.tree()?))?;
     Ok(())
 }
 
