@@ -1,43 +1,46 @@
 //! Pages shared with a domain that may be hostile: every field is read once, into a value of our own, and checked
 //! before use. No reference to shared memory is ever formed.
 
-use core::marker::PhantomData;
-use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+#[cfg(not(loom))]
+mod memory;
+#[cfg(loom)]
+#[path = "ring/model.rs"]
+mod memory;
+
+use core::sync::atomic::Ordering;
 
 use crate::PAGE_SIZE;
+#[cfg(loom)]
+pub use memory::ModelPage;
+use memory::{Memory, fence};
 
 /// One page that another domain can change at any time.
 #[derive(Debug, Clone, Copy)]
-pub struct SharedPage<'a> {
-    address: *mut u8,
-    life: PhantomData<&'a ()>,
-}
+pub struct SharedPage<'a>(Memory<'a>);
 
 impl SharedPage<'_> {
     /// Wraps a mapped page.
     ///
     /// # Safety
-    /// `address` must be page-aligned and stay mapped, readable and writable, for the life of the result.
+    /// `address` must be page-aligned and stay mapped, readable and writable, for the life of the result, and be reached
+    /// in no other way than through such pages.
     #[must_use]
     pub unsafe fn new(address: *mut u8) -> Self {
-        Self {
-            address,
-            life: PhantomData,
-        }
+        // SAFETY: the caller's promise.
+        Self(unsafe { Memory::at(address) })
     }
 
     /// Reads a 32-bit field once, and nothing after it earlier.
     pub(crate) fn load(self, offset: usize) -> u32 {
-        debug_assert!(offset.is_multiple_of(4) && offset + 4 <= PAGE_SIZE);
-        // SAFETY: within the page and aligned; an atomic access is sound whatever the other side does.
-        unsafe { AtomicU32::from_ptr(self.address.add(offset).cast()) }.load(Ordering::Acquire)
+        self.0.word(offset).load(Ordering::Acquire)
     }
 
-    /// Writes a 32-bit field, after all that was written before.
+    /// Writes a 32-bit field: after all that was written before, and so that what is read next is not older than what the
+    /// other side had written when it missed this. Of two sides of which each writes its index, looks at the other's and
+    /// goes to sleep, one sees that it must not.
     pub(crate) fn store(self, offset: usize, value: u32) {
-        debug_assert!(offset.is_multiple_of(4) && offset + 4 <= PAGE_SIZE);
-        // SAFETY: as in `load`.
-        unsafe { AtomicU32::from_ptr(self.address.add(offset).cast()) }.store(value, Ordering::Release);
+        self.0.word(offset).store(value, Ordering::Release);
+        fence(Ordering::SeqCst);
     }
 
     /// Copies bytes out of the page; false, and nothing copied, when they would end beyond it.
@@ -70,21 +73,16 @@ impl SharedPage<'_> {
         if !fits(offset, 8) || !offset.is_multiple_of(8) {
             return false;
         }
-        // SAFETY: within the page and aligned; an atomic access is sound whatever the other side does.
-        unsafe { AtomicU64::from_ptr(self.address.add(offset).cast()) }.store(value, Ordering::Release);
+        self.0.long(offset).store(value, Ordering::Release);
         true
     }
 
     fn byte(self, offset: usize) -> u8 {
-        debug_assert!(offset < PAGE_SIZE);
-        // SAFETY: within the page; volatile, so read exactly once.
-        unsafe { self.address.add(offset).read_volatile() }
+        self.0.byte(offset)
     }
 
     fn set_byte(self, offset: usize, value: u8) {
-        debug_assert!(offset < PAGE_SIZE);
-        // SAFETY: within the page.
-        unsafe { self.address.add(offset).write_volatile(value) };
+        self.0.set_byte(offset, value);
     }
 }
 
@@ -160,7 +158,9 @@ impl ByteRing {
             *slot = page.byte(self.data + (consumer.wrapping_add(taken) & (self.size - 1)) as usize);
             taken += 1;
         }
-        page.store(self.consumer, consumer.wrapping_add(taken));
+        if taken > 0 {
+            page.store(self.consumer, consumer.wrapping_add(taken));
+        }
         Ok(taken as usize)
     }
 
@@ -178,7 +178,9 @@ impl ByteRing {
             );
             put += 1;
         }
-        page.store(self.producer, producer.wrapping_add(put));
+        if put > 0 {
+            page.store(self.producer, producer.wrapping_add(put));
+        }
         Ok(put as usize)
     }
 
@@ -260,7 +262,7 @@ impl ByteRing {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
 

@@ -37,7 +37,9 @@ pub enum ServeError {
 /// What serving did.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Served {
-    /// Bytes were put in or taken out: the domain is to be notified.
+    /// Bytes were put in or taken out: the domain is to be notified, and the ring to be served once more. Linux has no
+    /// barrier between its index and its look at ours, which tells it whether to send an event
+    /// (drivers/xen/xenbus/xenbus_comms.c); by the time Xen has notified it, its index is there to be seen.
     pub notify: bool,
     /// A request was processed: there may be more.
     pub processed: bool,
