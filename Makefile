@@ -2,7 +2,7 @@
 #
 #   make demo             boots real Xen with domb in Dom0's place and shows what it builds (XEN=4.20 for the other Xen)
 #   make test             everything that is checked: format, lints, licences, unit tests, fuzz corpora, scenarios on Xen
-#   make bench            the same work by a stock Dom0 with xl and by domb, in one run
+#   make bench            the same work by this project and by its peers, in one run: stores; xl in a stock Dom0 and domb
 #   make fuzz SECONDS=60  fuzzes every decoder for so long
 
 XEN ?= 4.17
@@ -29,6 +29,9 @@ demo: setup images
 	@$(CARGO) run --quiet --release -p scenarios --bin demo
 
 bench: setup images
+	@echo "== stores: this project's, C xenstored, oxenstored"
+	@$(CARGO) run --quiet --release -p store-peers --bin store-bench
+	@echo "== a stock Dom0 with xl, and domb"
 	@$(CARGO) run --quiet --release -p scenarios --bin bench
 
 test: setup fmt clippy deny unit images fuzz-replay scenarios

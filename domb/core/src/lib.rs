@@ -15,6 +15,7 @@ pub mod console;
 pub mod cpu_policy;
 pub mod elf;
 pub mod host;
+pub mod management;
 pub mod memory_map;
 pub mod operator;
 pub mod pv;

@@ -7,7 +7,7 @@ use alloc::string::String;
 use core::cell::RefCell;
 
 use domb_core::console::Lines;
-use domb_core::host::Consoles;
+use domb_core::host::Services;
 use stubdom::events::Events;
 use stubdom::{console, executor, time};
 use xen::DomId;
@@ -47,7 +47,7 @@ struct Output {
     complained: bool,
 }
 
-impl Consoles for Relays {
+impl Services for Relays {
     fn attach(&mut self, name: &str, domid: DomId, port: u32) -> xen::Result<()> {
         // By the grant that the domain was built with, as any other server would.
         let page = GrantedPage::map(domid, xen::GRANT_RESERVED_CONSOLE)?;

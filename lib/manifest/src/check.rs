@@ -1,5 +1,7 @@
 //! Whether a manifest, and each domain in it, is as it must be.
 
+mod devices;
+
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -10,7 +12,7 @@ use measure::Bank;
 use crate::domain::{Domain, MAX_MEMORY_KIB, MAX_NEEDS, MAX_VCPUS, MEMORY_STEP_KIB, MIN_MEMORY_KIB};
 use crate::quota::StoreQuota;
 use crate::store::{self, MAX_RECOVERY_MIB, MAX_STORE_ACCESS, StoreRight};
-use crate::{Error, Kind, MAX_DOMAINS, MAX_IMAGES, Manifest, Role, name};
+use crate::{Error, Kind, MAX_DOMAINS, MAX_IMAGES, Manifest, Role, name, policy};
 
 /// One thing that is wrong, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,11 +29,7 @@ pub struct Problem {
 impl fmt::Display for Problem {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let what = if self.domain.is_some() { "domain" } else { "host" };
-        if name::is_valid(&self.name) {
-            write!(formatter, "{what} {}: {}", self.name, self.error)
-        } else {
-            write!(formatter, "{what} {:?}: {}", self.name, self.error)
-        }
+        write!(formatter, "{what} {}: {}", name::Shown(&self.name), self.error)
     }
 }
 
@@ -42,7 +40,8 @@ impl Manifest {
     /// latter have [`Error::NeedsRefused`] unless there is something wrong with them, too.
     #[must_use]
     pub fn check(&self) -> Vec<Problem> {
-        let whole = self.check_structure().err().map(|error| Problem {
+        let structure = self.check_structure().err();
+        let whole = structure.into_iter().chain(policy::errors(self)).map(|error| Problem {
             domain: None,
             name: self.host.name.clone(),
             error,
@@ -69,10 +68,10 @@ impl Manifest {
                     error,
                 })
             });
-        whole.into_iter().chain(domains).collect()
+        whole.chain(domains).collect()
     }
 
-    /// What must be true of the manifest as a whole: [`Manifest::decode`] names the errors.
+    /// What must be true of the manifest as a whole, the policy left aside: [`Manifest::decode`] names the errors.
     pub(crate) fn check_structure(&self) -> Result<(), Error> {
         let limits = [
             ("images", self.images.len(), MAX_IMAGES),
@@ -155,6 +154,7 @@ impl Manifest {
                 let mut of = domain.store_access.iter().filter_map(|access| access.of.as_ref());
                 let unknown = of.find(|name| !names.contains_key(name.as_str()));
                 errors.extend(unknown.cloned().map(Error::StoreAccessOf));
+                self.check_backends(domain, &mut errors);
                 domain.check_values(&mut errors);
                 errors
             })
@@ -163,7 +163,15 @@ impl Manifest {
 }
 
 impl Domain {
-    /// What is wrong with the values of this domain, whatever else the manifest has.
+    /// What is wrong with this domain, whatever manifest it may be in: limits and values, not the images, backends and other
+    /// domains that it names.
+    #[must_use]
+    pub fn check(&self) -> Vec<Error> {
+        let mut errors = Vec::new();
+        self.check_values(&mut errors);
+        errors
+    }
+
     fn check_values(&self, errors: &mut Vec<Error>) {
         if !name::is_valid(&self.name) {
             errors.push(Error::Name(self.name.clone()));
@@ -205,6 +213,8 @@ impl Domain {
             errors.extend(twice(&self.needs).cloned().map(Error::DuplicateNeed));
         }
         self.check_store(errors);
+        errors.extend(self.management.errors(self.has(Role::Management)));
+        self.check_devices(errors);
     }
 
     /// What is wrong with what the domain is to the store.

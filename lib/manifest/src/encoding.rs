@@ -9,12 +9,12 @@ use alloc::vec::Vec;
 
 use serde::Serialize;
 
-use crate::{Domain, Error, Manifest};
+use crate::{Domain, Error, Manifest, policy};
 
 /// What the encoding of a manifest begins with. The last character is the version of the format.
-const MANIFEST_MAGIC: [u8; 8] = *b"DOMBMAN2";
+const MANIFEST_MAGIC: [u8; 8] = *b"DOMBMAN3";
 /// What the encoding of one domain begins with. The last character is the version of the format.
-const DOMAIN_MAGIC: [u8; 8] = *b"DOMBDOM2";
+const DOMAIN_MAGIC: [u8; 8] = *b"DOMBDOM3";
 
 impl Manifest {
     /// The canonical encoding. Its digest is what domb logs for the manifest.
@@ -29,7 +29,8 @@ impl Manifest {
     /// [`Error::Magic`], [`Error::Encoding`] or [`Error::NotCanonical`] when the bytes are not the canonical encoding of
     /// a manifest; [`Error::TooMany`], [`Error::NoSha256`], [`Error::DuplicateBank`], [`Error::Name`],
     /// [`Error::DuplicateImage`], [`Error::ImageDigests`], [`Error::Recovery`] or [`Error::Quota`] when the host or an
-    /// image is wrong. What is wrong with single domains is left to [`Manifest::check`].
+    /// image is wrong; [`Error::Policy`] with the first thing that is wrong with the policy. What is wrong with single
+    /// domains is left to [`Manifest::check`].
     pub fn decode(bytes: &[u8]) -> Result<Self, Error> {
         let encoded = bytes
             .strip_prefix(&MANIFEST_MAGIC)
@@ -45,7 +46,7 @@ impl Manifest {
             return Err(Error::NotCanonical(same));
         }
         manifest.check_structure()?;
-        Ok(manifest)
+        policy::errors(&manifest).into_iter().next().map_or(Ok(manifest), Err)
     }
 }
 
@@ -54,6 +55,23 @@ impl Domain {
     #[must_use]
     pub fn canonical(&self) -> Vec<u8> {
         encode(DOMAIN_MAGIC, self)
+    }
+
+    /// Reads a canonical encoding of one domain. What is wrong with the domain itself is left to [`Manifest::check`].
+    ///
+    /// # Errors
+    /// [`Error::Magic`], [`Error::Encoding`] or [`Error::NotCanonical`].
+    pub fn decode(bytes: &[u8]) -> Result<Self, Error> {
+        let encoded = bytes
+            .strip_prefix(&DOMAIN_MAGIC)
+            .ok_or_else(|| Error::Magic(bytes.iter().copied().take(DOMAIN_MAGIC.len()).collect()))?;
+        let domain: Self = postcard::from_bytes(encoded).map_err(|error| Error::Encoding(format!("{error}")))?;
+        let again = domain.canonical();
+        if again != bytes {
+            let same = again.iter().zip(bytes).take_while(|(ours, given)| ours == given);
+            return Err(Error::NotCanonical(same.count()));
+        }
+        Ok(domain)
     }
 }
 
@@ -72,7 +90,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::samples;
+    use crate::{Policy, samples};
 
     #[test]
     fn a_manifest_comes_back() {
@@ -87,6 +105,7 @@ mod tests {
         let text = |bytes: &[u8]| Digests::of(&[Bank::Sha256], bytes).to_string();
         assert_eq!(text(&manifest.encode()), samples::MANIFEST_SHA256);
         assert_eq!(text(&manifest.domains[1].canonical()), samples::WEB_SHA256);
+        assert_eq!(text(&manifest.domains[2].canonical()), samples::IDLE_SHA256);
     }
 
     #[test]
@@ -94,9 +113,10 @@ mod tests {
         let mut manifest = samples::manifest();
         manifest.images.clear();
         manifest.domains.clear();
+        manifest.policy = Policy::default();
         assert_eq!(
             manifest.encode(),
-            b"DOMBMAN2\x04demo\x02\x00\x01\x01\x02\x08\0\0\0\0\0\0\0\0\0\0\x00\x00"
+            b"DOMBMAN3\x04demo\x02\x00\x01\x01\x02\x08\0\0\0\0\0\0\0\0\0\0\x00\x00\x00\x00\x00"
         );
     }
 
@@ -110,8 +130,23 @@ mod tests {
     }
 
     #[test]
+    fn a_domain_comes_back_alone_and_nothing_behind_it() {
+        let domain = samples::manifest().domains.remove(1);
+        let mut bytes = domain.canonical();
+        assert_eq!(Domain::decode(&bytes), Ok(domain));
+        let end = bytes.len();
+        for length in 0..end {
+            assert!(Domain::decode(&bytes[..length]).is_err(), "cut to {length} bytes");
+        }
+        bytes.push(0);
+        assert_eq!(Domain::decode(&bytes), Err(Error::NotCanonical(end)));
+        let manifest = samples::manifest().encode();
+        assert_eq!(Domain::decode(&manifest), Err(Error::Magic(manifest[..8].to_vec())));
+    }
+
+    #[test]
     fn other_magic_is_refused() {
-        for bytes in [b"".as_slice(), b"DOMBMAN", b"DOMBMAN1", b"\x7fELF\x02\x01\x01\x00"] {
+        for bytes in [b"".as_slice(), b"DOMBMAN", b"DOMBMAN2", b"\x7fELF\x02\x01\x01\x00"] {
             assert_eq!(Manifest::decode(bytes), Err(Error::Magic(bytes.to_vec())));
         }
     }
@@ -137,22 +172,26 @@ mod tests {
         let mut manifest = samples::manifest();
         manifest.images.clear();
         manifest.domains.clear();
+        manifest.policy = Policy::default();
         let mut bytes = manifest.encode();
         assert_eq!(bytes.pop(), Some(0));
-        // Zero domains, written in two bytes.
+        // No access, written in two bytes.
         bytes.extend([0x80, 0x00]);
         assert_eq!(Manifest::decode(&bytes), Err(Error::NotCanonical(bytes.len() - 2)));
     }
 
     #[test]
     fn values_that_no_field_has_are_refused() {
-        let head = b"DOMBMAN2\x04demo";
+        let head = b"DOMBMAN3\x04demo";
         for (rest, what) in [
-            (b"\x01\x02\x00\x02\x00\0\0\0\0\0\0\0\0\0\0\x00\x00".as_slice(), "bank 2"),
-            (b"\x01\x00\x02\x02\x00\0\0\0\0\0\0\0\0\0\0\x00\x00", "boolean 2"),
-            (b"\x01\x00\x00\x05\x00\0\0\0\0\0\0\0\0\0\0\x00\x00", "log level 5"),
             (
-                b"\x01\x00\x00\x02\x00\0\0\0\0\0\0\0\0\0\0\xff\xff\xff\xff\x0f\x00",
+                b"\x01\x02\x00\x02\x00\0\0\0\0\0\0\0\0\0\0\x00\x00\0\0\0".as_slice(),
+                "bank 2",
+            ),
+            (b"\x01\x00\x02\x02\x00\0\0\0\0\0\0\0\0\0\0\x00\x00\0\0\0", "boolean 2"),
+            (b"\x01\x00\x00\x05\x00\0\0\0\0\0\0\0\0\0\0\x00\x00\0\0\0", "log level 5"),
+            (
+                b"\x01\x00\x00\x02\x00\0\0\0\0\0\0\0\0\0\0\xff\xff\xff\xff\x0f\x00\0\0\0",
                 "4294967295 images",
             ),
             (
@@ -164,7 +203,7 @@ mod tests {
             assert!(matches!(Manifest::decode(&bytes), Err(Error::Encoding(_))), "{what}");
         }
         assert!(matches!(
-            Manifest::decode(b"DOMBMAN2\x01\xff\x00\x00\x00\x00\0\0\0\0\0\0\0\0\0\0\x00\x00"),
+            Manifest::decode(b"DOMBMAN3\x01\xff\x00\x00\x00\x00\0\0\0\0\0\0\0\0\0\0\x00\x00\0\0\0"),
             Err(Error::Encoding(_))
         ));
     }
@@ -237,7 +276,10 @@ mod tests {
             let bytes = manifest.encode();
             match Manifest::decode(&bytes) {
                 Ok(decoded) => prop_assert_eq!(decoded, manifest),
-                Err(error) => prop_assert_eq!(Err(error), manifest.check_structure()),
+                Err(error) => {
+                    let first = manifest.check().into_iter().find(|problem| problem.domain.is_none());
+                    prop_assert_eq!(Some(error), first.map(|problem| problem.error));
+                }
             }
         }
 

@@ -1,12 +1,16 @@
 //! What can be wrong with a manifest.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use measure::Bank;
 
+use crate::device::{DeviceError, DeviceKind};
 use crate::domain::{Kind, MAX_MEMORY_KIB, MAX_NEEDS, MAX_VCPUS, MEMORY_STEP_KIB, MIN_MEMORY_KIB};
+use crate::management::{MAX_CHANNELS, MAX_IMAGE_MEMORY_KIB};
 use crate::name::MAX_NAME;
+use crate::policy::PolicyError;
 use crate::store::{BackendClass, MAX_RECOVERY_MIB, MAX_STORE_ACCESS, MAX_STORE_PATH, Role};
 
 /// What is wrong with a manifest, or with one domain of it.
@@ -27,7 +31,7 @@ pub enum Error {
     /// More images or domains than are allowed.
     #[error("{count} {what}: accepted: at most {limit}")]
     TooMany {
-        /// "images" or "domains".
+        /// "images", "domains", "keys", "classes" or "entries of access".
         what: &'static str,
         /// How many there are.
         count: usize,
@@ -178,6 +182,41 @@ pub enum Error {
     /// The home of a domain that does not exist.
     #[error("store-access: of {0:?}: there is no such domain")]
     StoreAccessOf(String),
+    /// The number of channels is outside its limits.
+    #[error("channels: {0}; accepted: 1 to {MAX_CHANNELS}")]
+    Channels(u16),
+    /// The memory for images is outside its limits.
+    #[error(
+        "image-memory of {0} KiB; accepted: 0 to {MAX_IMAGE_MEMORY_KIB} KiB (64 GiB), a multiple of {MEMORY_STEP_KIB} KiB"
+    )]
+    ImageMemory(u64),
+    /// A domain that does not manage has channels, or memory for images.
+    #[error("{0}, but roles has no management")]
+    ManagementWithoutRole(&'static str),
+    /// Something is wrong with the policy.
+    #[error("{0}")]
+    Policy(Box<PolicyError>),
+    /// The domain has more devices of a kind than allowed.
+    #[error("{kind}: {count} of them; accepted: at most {}", kind.limit())]
+    TooManyDevices {
+        /// Disks or interfaces.
+        kind: DeviceKind,
+        /// How many there are.
+        count: usize,
+    },
+    /// The store has devices.
+    #[error("{0}: of the store; accepted: none, for what serves devices needs the store")]
+    StoreDevices(DeviceKind),
+    /// A device is wrong.
+    #[error("{kind} {index}: {error}")]
+    Device {
+        /// Disk or interface.
+        kind: DeviceKind,
+        /// Its place in the list, counted from 0.
+        index: usize,
+        /// What is wrong.
+        error: DeviceError,
+    },
 }
 
 /// `"a" -> "b" -> "a"`

@@ -6,7 +6,7 @@
 //!
 //! A manifest can be wrong in two ways, and they are kept apart:
 //! - as a whole ([`Manifest::decode`] refuses it): not the canonical encoding, no SHA-256 bank, image names that
-//!   cannot name files of a bundle;
+//!   cannot name files of a bundle, a policy that contradicts itself or names what is not there;
 //! - in one domain ([`Manifest::check`], [`Manifest::start_order`]): that domain and those that need it are
 //!   refused, with the reason, and the others start.
 //!
@@ -20,13 +20,18 @@ extern crate alloc;
 extern crate std;
 
 mod check;
+pub mod device;
 mod domain;
 mod encoding;
 mod error;
 mod host;
 mod image;
+mod management;
 mod name;
+mod policy;
 mod quota;
+#[cfg(feature = "toml")]
+pub mod source;
 mod start_order;
 mod store;
 #[cfg(feature = "toml")]
@@ -41,13 +46,19 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 pub use check::Problem;
+pub use device::{DeviceError, DeviceKind, Disk, Interface};
 pub use domain::{
     Action, Console, Domain, Kind, MAX_MEMORY_KIB, MAX_NEEDS, MAX_VCPUS, MEMORY_STEP_KIB, MIN_MEMORY_KIB,
 };
 pub use error::Error;
 pub use host::{Host, LogLevel};
 pub use image::Image;
+pub use management::{MAX_CHANNELS, MAX_IMAGE_MEMORY_KIB, ManagementSettings};
 pub use name::MAX_NAME;
+pub use policy::{
+    Access, CommandLineRule, GuestBox, GuestClass, ImageRule, MAX_ACCESS, MAX_CLASS_DEVICES, MAX_CLASS_GUESTS,
+    MAX_CLASSES, MAX_KEYS, MAX_RULES, Policy, PolicyError, PolicyPlace, PolicyWrong, Request, Scope, SigningKey,
+};
 pub use quota::{QuotaValue, StoreQuota};
 pub use store::{
     BackendClass, MAX_RECOVERY_MIB, MAX_STORE_ACCESS, MAX_STORE_PATH, Role, StoreAccess, StoreRight, StoreSettings,
@@ -58,7 +69,7 @@ pub const MAX_IMAGES: usize = 1024;
 /// The most domains that a manifest may have.
 pub const MAX_DOMAINS: usize = 1024;
 
-/// A host: its settings, the images in its bundle, its domains.
+/// A host: its settings, the images in its bundle, its domains, its policy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
     /// What is true of the host as a whole.
@@ -67,6 +78,8 @@ pub struct Manifest {
     pub images: Vec<Image>,
     /// The domains, in the order in which they start where no dependency says otherwise.
     pub domains: Vec<Domain>,
+    /// What domains may ask for at run time.
+    pub policy: Policy,
 }
 
 impl Manifest {

@@ -3,6 +3,8 @@
 //! Narrow on purpose: a name stands in log lines, in the paths of a bundle and in events of a measurement log, and must
 //! be unable to look like something else there.
 
+use core::fmt;
+
 /// The most characters that a name may have.
 pub const MAX_NAME: usize = 64;
 
@@ -12,6 +14,19 @@ pub(crate) fn is_valid(name: &str) -> bool {
     name.len() <= MAX_NAME
         && name.bytes().next().is_some_and(word)
         && name.bytes().all(|byte| word(byte) || byte == b'.' || byte == b'-')
+}
+
+/// A name as it is shown: as it is, or in quotes and with every unusual character escaped if it is none.
+pub(crate) struct Shown<'a>(pub(crate) &'a str);
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if is_valid(self.0) {
+            formatter.write_str(self.0)
+        } else {
+            write!(formatter, "{:?}", self.0)
+        }
+    }
 }
 
 #[cfg(test)]

@@ -22,7 +22,8 @@ pub enum Role {
     Store,
     /// It serves devices: those of [`crate::Domain::serves`].
     Driver,
-    /// It looks after others, as far as [`crate::Domain::store_access`] lets it.
+    /// It looks after others, as far as [`crate::Domain::store_access`] lets it, and asks domb for what
+    /// [`crate::Policy::access`] allows.
     Management,
 }
 

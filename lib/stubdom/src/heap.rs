@@ -10,12 +10,14 @@ struct Counting {
     // One vCPU and no interrupt handler: nobody can come in while an allocation is under way.
     talc: Talck<AssumeUnlockable, ErrOnOom>,
     used: AtomicUsize,
+    size: AtomicUsize,
 }
 
 #[global_allocator]
 static HEAP: Counting = Counting {
     talc: Talc::new(ErrOnOom).lock(),
     used: AtomicUsize::new(0),
+    size: AtomicUsize::new(0),
 };
 
 // SAFETY: allocation is talc's; the counter changes nothing about it.
@@ -52,6 +54,12 @@ pub fn used() -> usize {
     HEAP.used.load(Ordering::Relaxed)
 }
 
+/// Bytes of the heap, used or not.
+#[must_use]
+pub fn size() -> usize {
+    HEAP.size.load(Ordering::Relaxed)
+}
+
 /// Gives the heap a stretch of memory.
 ///
 /// # Safety
@@ -59,5 +67,7 @@ pub fn used() -> usize {
 pub(crate) unsafe fn add(start: usize, end: usize) {
     let span = Span::new(start as *mut u8, end as *mut u8);
     // SAFETY: the caller vouches for the range. A range too small to hold the heap's own books is left unused.
-    let _ = unsafe { HEAP.talc.lock().claim(span) };
+    if unsafe { HEAP.talc.lock().claim(span) }.is_ok() {
+        HEAP.size.fetch_add(end - start, Ordering::Relaxed);
+    }
 }

@@ -2,14 +2,15 @@
 
 use alloc::alloc::{Layout, alloc_zeroed, dealloc};
 
-use xen::grant_table::OwnTable;
+use xen::grant_table::{self, CopyError, GrantedBytes, OwnTable};
 use xen::ring::SharedPage;
+use xen::vchan::SharedPages;
 use xen::{DomId, Error, PAGE_SIZE, Result};
 
 use crate::cell::Global;
 
 /// References that this domain's table has room for.
-const REFERENCES: u32 = 8192;
+pub const REFERENCES: u32 = 8192;
 
 struct Lending {
     /// Machine frame of each of this domain's pages.
@@ -119,4 +120,20 @@ impl Drop for LentPages {
             unsafe { dealloc(self.start, layout) };
         }
     }
+}
+
+impl SharedPages for LentPages {
+    fn page(&self, number: usize) -> Option<SharedPage<'_>> {
+        Self::page(self, number)
+    }
+}
+
+/// Copies the pieces that `domid` granted, one behind the other, into `to`, which they must fill.
+///
+/// # Errors
+/// [`CopyError`] names the grant that Xen refused; what `to` holds then is undefined.
+pub fn copy_granted(domid: DomId, pieces: &[GrantedBytes], to: &mut [u8]) -> core::result::Result<(), CopyError> {
+    let lending = LENDING.borrow();
+    // SAFETY: the list is Xen's of the frames behind this domain's addresses, which stay as they are.
+    unsafe { grant_table::copy_granted(domid, pieces, to, |address| lending.frame(address)) }
 }

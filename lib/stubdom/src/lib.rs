@@ -28,9 +28,10 @@ mod panic;
 pub mod store;
 pub mod time;
 mod traps;
+pub mod vchan;
 
 pub use boot::{Domain, Exit, StoreConnection};
-pub use heap::used as heap_used;
+pub use heap::{size as heap_size, used as heap_used};
 
 core::arch::global_asm!(include_str!("entry.s"));
 core::arch::global_asm!(include_str!("mem.s"));

@@ -11,7 +11,7 @@
 #![no_std]
 
 extern crate alloc;
-#[cfg(feature = "linux")]
+#[cfg(any(feature = "linux", test))]
 extern crate std;
 
 pub mod bare;
@@ -29,6 +29,7 @@ pub mod mmu;
 pub mod ring;
 pub mod sched;
 pub mod store;
+pub mod vchan;
 pub mod version;
 
 pub use error::{Errno, Error, Result, XenVersion};

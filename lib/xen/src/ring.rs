@@ -43,6 +43,46 @@ impl SharedPage<'_> {
         fence(Ordering::SeqCst);
     }
 
+    /// Reads a 16-bit field once, and nothing after it earlier.
+    pub(crate) fn load_u16(self, offset: usize) -> u16 {
+        self.0.half(offset).load(Ordering::Acquire)
+    }
+
+    /// Writes a 16-bit field, after all that was written before.
+    pub(crate) fn store_u16(self, offset: usize, value: u16) {
+        self.0.half(offset).store(value, Ordering::Release);
+    }
+
+    /// Reads a byte once, and nothing after it earlier.
+    pub(crate) fn load_u8(self, offset: usize) -> u8 {
+        self.0.octet(offset).load(Ordering::SeqCst)
+    }
+
+    /// Writes a byte, after all that was written before.
+    pub(crate) fn store_u8(self, offset: usize, value: u8) {
+        self.0.octet(offset).store(value, Ordering::SeqCst);
+    }
+
+    /// Sets bits of a byte, and lets nothing that follows be read earlier.
+    pub(crate) fn set_bits(self, offset: usize, bits: u8) {
+        self.0.octet(offset).fetch_or(bits, Ordering::SeqCst);
+        fence(Ordering::SeqCst);
+    }
+
+    /// Clears bits of a byte after all that was written before; which of them were set.
+    pub(crate) fn take_bits(self, offset: usize, bits: u8) -> u8 {
+        fence(Ordering::SeqCst);
+        self.0.octet(offset).fetch_and(!bits, Ordering::SeqCst) & bits
+    }
+
+    /// Writes a byte if it is `from` still; whether it was.
+    pub(crate) fn replace_u8(self, offset: usize, from: u8, to: u8) -> bool {
+        self.0
+            .octet(offset)
+            .compare_exchange(from, to, Ordering::SeqCst, Ordering::SeqCst)
+            .is_ok()
+    }
+
     /// Copies bytes out of the page; false, and nothing copied, when they would end beyond it.
     #[must_use]
     pub fn read_bytes(self, offset: usize, buffer: &mut [u8]) -> bool {

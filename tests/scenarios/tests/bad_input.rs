@@ -6,7 +6,10 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use domb_core::bundle;
-use manifest::{Action, Console, Domain, Host, Image, Kind, LogLevel, Manifest, StoreQuota, StoreSettings};
+use manifest::{
+    Action, Console, Domain, Host, Image, Kind, LogLevel, ManagementSettings, Manifest, Policy, StoreQuota,
+    StoreSettings,
+};
 use measure::{Bank, Digests};
 use scenarios::{HostFile, image_path};
 use testbed::XenVersion;
@@ -127,6 +130,9 @@ fn domain(name: &str, kernel: &str) -> Domain {
         serves: Vec::new(),
         store_quota: StoreQuota::default(),
         store_access: Vec::new(),
+        management: ManagementSettings::default(),
+        disks: Vec::new(),
+        interfaces: Vec::new(),
     }
 }
 
@@ -268,7 +274,13 @@ fn everything_wrong() -> Result<(Manifest, Vec<Vec<u8>>, Expected)> {
         log_level: LogLevel::Info,
         store: StoreSettings::default(),
     };
-    Ok((Manifest { host, images, domains }, files, expected))
+    let manifest = Manifest {
+        host,
+        images,
+        domains,
+        policy: Policy::default(),
+    };
+    Ok((manifest, files, expected))
 }
 
 fn bad_domains(xen: XenVersion) -> Result<()> {

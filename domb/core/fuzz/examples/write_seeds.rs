@@ -8,7 +8,9 @@ use std::fs;
 use std::path::Path;
 
 use domb_core::bundle;
-use manifest::{Action, Console, Domain, Host, Image, Kind, LogLevel, Manifest, StoreQuota, StoreSettings};
+use manifest::{
+    Action, Console, Domain, Host, Image, Kind, LogLevel, ManagementSettings, Manifest, Policy, StoreQuota, StoreSettings,
+};
 use measure::{Bank, Digests, EventLog, record};
 
 #[path = "../../src/elf/writer.rs"]
@@ -80,6 +82,7 @@ fn bundles() -> std::io::Result<()> {
                 store: StoreSettings::default(),
             },
             domains,
+            policy: Policy::default(),
         };
         let mut bytes = Vec::new();
         let sink = |piece: &[u8]| {
@@ -114,6 +117,9 @@ fn domain(name: &str, needs: &[&str]) -> Domain {
         serves: Vec::new(),
         store_quota: StoreQuota::default(),
         store_access: Vec::new(),
+        management: ManagementSettings::default(),
+        disks: Vec::new(),
+        interfaces: Vec::new(),
     }
 }
 

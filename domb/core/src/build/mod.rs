@@ -22,7 +22,7 @@ const MAX_GRANT_FRAMES: u32 = 64;
 /// Frames of a domain's maptrack table; the default of Xen's own toolstack.
 const MAX_MAPTRACK_FRAMES: u32 = 1024;
 /// Memory beyond its maximum that a domain may hold, in KiB: its special pages, and Xen's own rounding.
-const MEMORY_SLACK_KIB: u64 = 1024;
+pub const MEMORY_SLACK_KIB: u64 = 1024;
 
 /// The step at which building failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -151,8 +151,23 @@ pub struct Built {
     pub console: (u64, u32),
     /// Likewise its store's ring; none where no store serves it.
     pub store: Option<(u64, u32)>,
+    /// The memory in KiB that it is to have now; what it was built with, until someone changes it.
+    pub target_kib: u64,
+    /// vCPUs that are to be online now; likewise.
+    pub vcpus: u16,
+    /// Channels to the builder. [`build`] makes none.
+    pub channels: Vec<ChannelOffer>,
     /// Where the time went.
     pub times: Times,
+}
+
+/// A channel (vchan) that is offered to a domain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChannelOffer {
+    /// Grant reference of its first page, in the builder's table.
+    pub reference: u32,
+    /// Port in the builder's domain.
+    pub port: u32,
 }
 
 /// What a domain has to do with the store.
@@ -165,8 +180,6 @@ pub enum Store {
     ServedBy(DomId),
     /// It is the store.
     Server {
-        /// The number that it is to have, which must be free.
-        domid: DomId,
         /// The port that the builder offers to it.
         port: u32,
     },
@@ -176,6 +189,8 @@ pub enum Store {
 pub struct Plan<'a> {
     /// Its configuration.
     pub domain: &'a Domain,
+    /// The number that it is to have, which must be free; none for any.
+    pub number: Option<DomId>,
     /// The ELF file of its kernel.
     pub kernel: &'a [u8],
     /// Its ramdisk; empty for none.
@@ -259,10 +274,7 @@ impl<H: Hypervisor> Site<'_, H> {
         let domid = self.hypervisor.create_domain(&CreateDomain {
             kind,
             uuid: domain.uuid,
-            domid: match self.plan.store {
-                Store::Server { domid, .. } => Some(domid),
-                Store::None | Store::ServedBy(_) => None,
-            },
+            domid: self.plan.number,
             max_vcpus: u32::from(domain.max_vcpus),
             max_event_channels: MAX_EVENT_CHANNELS,
             max_grant_frames: MAX_GRANT_FRAMES,
@@ -314,7 +326,7 @@ impl Rings {
     /// The port by which a domain reaches the store; 0 where there is none. The store itself is told the builder's.
     fn store_port(&self, store: Store) -> u32 {
         match store {
-            Store::Server { port, .. } => port,
+            Store::Server { port } => port,
             Store::None | Store::ServedBy(_) => self.store.map_or(0, |(_, port)| port),
         }
     }

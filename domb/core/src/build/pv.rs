@@ -80,6 +80,9 @@ pub(super) fn build<H: Hypervisor>(site: &mut Site<'_, H>, kernel: &PvKernel<'_>
         domid,
         console: rings.console,
         store: rings.store,
+        target_kib: site.plan.domain.memory_kib,
+        vcpus: site.plan.domain.vcpus,
+        channels: Vec::new(),
         times: site.times,
     })
 }

@@ -1,5 +1,7 @@
 //! Builds a PVH domain: Xen translates its memory, so only its contents are ours to write.
 
+use alloc::vec::Vec;
+
 use xen::{CpuPolicy, DomId, DomainKind, HvmParam, Hypervisor, PvhContext, SystemPolicy};
 
 use super::frames::{Frames, LARGEST_PVH};
@@ -91,6 +93,9 @@ pub(super) fn build<H: Hypervisor>(site: &mut Site<'_, H>, kernel: &PvhKernel<'_
         domid,
         console: rings.console,
         store: rings.store,
+        target_kib: site.plan.domain.memory_kib,
+        vcpus: site.plan.domain.vcpus,
+        channels: Vec::new(),
         times: site.times,
     })
 }

@@ -4,7 +4,7 @@ use alloc::string::ToString;
 use alloc::vec;
 use core::convert::Infallible;
 
-use manifest::{Host, LogLevel, StoreSettings};
+use manifest::{Host, LogLevel, Policy, StoreSettings};
 
 use super::*;
 
@@ -33,6 +33,7 @@ fn manifest() -> Manifest {
         },
         images: IMAGES.map(image).to_vec(),
         domains: Vec::new(),
+        policy: Policy::default(),
     }
 }
 
@@ -93,9 +94,9 @@ fn the_layout_is_newc() {
         // magic, ino, mode, uid, gid, nlink, mtime
         "07070100000001000081a400000000000000000000000100000000",
         // filesize, devmajor, devminor, rdevmajor, rdevminor, namesize, check
-        "0000001e000000000000000000000000000000000000000900000000",
+        "00000021000000000000000000000000000000000000000900000000",
         "manifest\0\0",
-        "DOMBMAN2\u{4}demo\u{1}\0\0\u{2}\u{8}\0\0\0\0\0\0\0\0\0\0\0\0\0\0",
+        "DOMBMAN3\u{4}demo\u{1}\0\0\u{2}\u{8}\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0",
         "070701000000000000000000000000000000000000000100000000",
         "00000000000000000000000000000000000000000000000b00000000",
         "TRAILER!!!\0\0\0\0",

@@ -1,16 +1,20 @@
 //! From a domain of the manifest to one that runs.
 
 use log::{error, info};
-use manifest::{Console, Domain, Manifest};
+use manifest::{Console, Domain};
 use measure::{Digests, Record, record};
 use xen::{DomId, Hypervisor};
 
-use super::{Consoles, Host, RequestError, State, report};
+use super::domains::Source;
+use super::{Host, ImageData, RequestError, Services, State, report};
 use crate::build::{self, Built, Plan};
 use crate::restart::End;
 use crate::store::StoreLink;
 
-impl<H: Hypervisor, C: Consoles, L: StoreLink> Host<'_, H, C, L> {
+/// From so many bytes on the event log takes nothing for domains that are asked for at run time, each of which adds some hundreds.
+const MAX_LOG_BYTES: usize = 4 << 20;
+
+impl<'b, H: Hypervisor, C: Services, L: StoreLink> Host<'b, H, C, L> {
     /// Starts a domain. One whose store went down meanwhile, or is down at this moment, is left to wait for it.
     pub(super) fn start(&mut self, index: usize) -> Result<DomId, RequestError> {
         let began = (self.clock)();
@@ -18,7 +22,7 @@ impl<H: Hypervisor, C: Consoles, L: StoreLink> Host<'_, H, C, L> {
         if let Err(problem) = &result {
             error!("domain {} not started: {problem}", self.name(index));
             let waits = self.waits_for_store(index, problem);
-            if let Some(entry) = self.entries.get_mut(index)
+            if let Some(entry) = self.domains.get_mut(index)
                 && entry.state.domid().is_none()
                 && !matches!(entry.state, State::Refused(_))
             {
@@ -32,8 +36,8 @@ impl<H: Hypervisor, C: Consoles, L: StoreLink> Host<'_, H, C, L> {
     }
 
     fn try_start(&mut self, index: usize, began: u64) -> Result<DomId, RequestError> {
-        let domain = self.manifest.domains.get(index).ok_or(RequestError::Unknown)?.clone();
-        let entry = self.entries.get(index).ok_or(RequestError::Unknown)?;
+        let domain = self.domains.get(index).ok_or(RequestError::Unknown)?.domain.clone();
+        let entry = self.domains.get(index).ok_or(RequestError::Unknown)?;
         match &entry.state {
             State::Refused(problem) => return Err(RequestError::Refused(problem.clone())),
             State::Running(domid) | State::Paused(domid) | State::Preserved(domid, _) | State::Ending(domid, _) => {
@@ -41,29 +45,39 @@ impl<H: Hypervisor, C: Consoles, L: StoreLink> Host<'_, H, C, L> {
             }
             State::Off | State::Failed(_) | State::Waiting(_) => {}
         }
+        // A guest without the disks that it was promised is another guest.
+        let (disks, interfaces) = (domain.disks.len(), domain.interfaces.len());
+        if disks + interfaces > 0 {
+            return Err(RequestError::Devices { disks, interfaces });
+        }
         self.store_is_up_for(index)?;
         for need in self.manifest.needs(index) {
-            let up = self.by_name.get(need).and_then(|&index| self.running(index)).is_some();
+            let up = self
+                .domains
+                .index(need)
+                .and_then(|index| self.domains.running(index))
+                .is_some();
             if !up {
                 return Err(RequestError::Needs(need.into()));
             }
         }
         let before_hash = (self.clock)();
-        let kernel = self.images.get(&domain.kernel)?;
-        let ramdisk = match &domain.ramdisk {
-            Some(ramdisk) => self.images.get(ramdisk)?,
-            // The manifest is the store's policy. It is in the log already.
-            None if self.is_store(index) => self.images.manifest_bytes(),
-            None => &[],
-        };
+        let (kernel, ramdisk) = self.images_of(index, &domain)?;
         let hash_ns = (self.clock)().saturating_sub(before_hash);
-        self.measure_domain(index, &domain)?;
+        self.measure_domain(index, &domain, &kernel, ramdisk.as_ref())?;
+        let number = self.number_for(index)?;
         let plan = Plan {
             domain: &domain,
-            kernel,
-            ramdisk,
+            number,
+            kernel: &kernel,
+            ramdisk: match &ramdisk {
+                Some(ramdisk) => ramdisk,
+                // The manifest is the store's policy. It is in the log already.
+                None if self.is_store(index) => self.images.manifest_bytes(),
+                None => &[],
+            },
             console_server: DomId::INITIAL,
-            store: self.prepare_store(index)?,
+            store: self.prepare_store(index, number)?,
             clock: self.clock,
         };
         let mut built = match build::build(&mut self.hypervisor, &plan) {
@@ -74,9 +88,10 @@ impl<H: Hypervisor, C: Consoles, L: StoreLink> Host<'_, H, C, L> {
             }
         };
         self.run(index, &domain, &mut built)?;
+        self.keep_number(index, built.domid);
         let now = (self.clock)();
         let total = now.saturating_sub(began);
-        if let Some(entry) = self.entries.get_mut(index) {
+        if let Some(entry) = self.domains.get_mut(index) {
             entry.state = State::Running(built.domid);
             entry.supervisor.started(now);
             entry.times = Some((built.times, total));
@@ -105,11 +120,16 @@ impl<H: Hypervisor, C: Consoles, L: StoreLink> Host<'_, H, C, L> {
 
     fn bring_up(&mut self, index: usize, domain: &Domain, built: &mut Built) -> Result<(), RequestError> {
         let began = (self.clock)();
+        if domain.management.channels > 0 {
+            built.channels = self
+                .services
+                .offer_channels(&domain.name, built.domid, domain.management.channels)?;
+        }
         self.wire(index, domain, built)?;
         let wired = (self.clock)();
         if domain.console == Console::Log {
             let (_, port) = built.console;
-            self.consoles.attach(&domain.name, built.domid, port)?;
+            self.services.attach(&domain.name, built.domid, port)?;
         }
         self.hypervisor.unpause(built.domid)?;
         let unpaused = (self.clock)();
@@ -121,7 +141,8 @@ impl<H: Hypervisor, C: Consoles, L: StoreLink> Host<'_, H, C, L> {
 
     /// Takes a domain down.
     pub(super) fn remove(&mut self, index: usize, domid: DomId) -> Result<(), RequestError> {
-        self.consoles.detach(domid);
+        self.services.detach(domid);
+        self.services.withdraw_channels(domid);
         self.disconnect_store(index);
         // The store maps its ring: before that goes, Xen cannot destroy it wholly.
         self.unwire(index);
@@ -134,16 +155,37 @@ impl<H: Hypervisor, C: Consoles, L: StoreLink> Host<'_, H, C, L> {
             }) => {}
             Err(problem) => return Err(problem.into()),
         }
-        if let Some(entry) = self.entries.get_mut(index) {
-            entry.state = State::Off;
-        }
+        self.domains.set_state(index, State::Off);
         Ok(())
     }
 
-    /// Puts what a domain is started from into the event log, once a boot: from the bundle it is always the same.
-    fn measure_domain(&mut self, index: usize, domain: &Domain) -> Result<(), RequestError> {
-        if self.entries.get(index).is_none_or(|entry| entry.measured) {
+    /// What a domain is started from.
+    fn images_of(
+        &mut self,
+        index: usize,
+        domain: &Domain,
+    ) -> Result<(ImageData<'b>, Option<ImageData<'b>>), RequestError> {
+        if let Some(Source::Asked { kernel, ramdisk }) = self.domains.get(index).map(|entry| &entry.source) {
+            return Ok((kernel.clone(), ramdisk.clone()));
+        }
+        let kernel = self.images.get(&domain.kernel)?;
+        let ramdisk = domain.ramdisk.as_deref().map(|ramdisk| self.images.get(ramdisk));
+        Ok((kernel, ramdisk.transpose()?))
+    }
+
+    /// Puts what a domain is started from into the event log, once: it is always the same.
+    fn measure_domain(
+        &mut self,
+        index: usize,
+        domain: &Domain,
+        kernel: &ImageData<'_>,
+        ramdisk: Option<&ImageData<'_>>,
+    ) -> Result<(), RequestError> {
+        if self.domains.get(index).is_none_or(|entry| entry.measured) {
             return Ok(());
+        }
+        if !self.domains.is_fixed(index) && self.log.bytes().len() >= MAX_LOG_BYTES {
+            return Err(RequestError::LogFull(MAX_LOG_BYTES));
         }
         let banks = self.log.banks().to_vec();
         self.measure(&record::configuration(
@@ -154,18 +196,11 @@ impl<H: Hypervisor, C: Consoles, L: StoreLink> Host<'_, H, C, L> {
             &domain.name,
             &Digests::of(&banks, domain.command_line.as_bytes()),
         ))?;
-        let digests = |manifest: &Manifest, image: &str| manifest.image(image).map(|image| image.digests.clone());
-        if let Some(kernel) = digests(&self.manifest, &domain.kernel) {
-            self.measure(&record::kernel(&domain.name, &kernel))?;
+        self.measure(&record::kernel(&domain.name, kernel.digests()))?;
+        if let Some(ramdisk) = ramdisk {
+            self.measure(&record::ramdisk(&domain.name, ramdisk.digests()))?;
         }
-        if let Some(ramdisk) = domain
-            .ramdisk
-            .as_deref()
-            .and_then(|ramdisk| digests(&self.manifest, ramdisk))
-        {
-            self.measure(&record::ramdisk(&domain.name, &ramdisk))?;
-        }
-        if let Some(entry) = self.entries.get_mut(index) {
+        if let Some(entry) = self.domains.get_mut(index) {
             entry.measured = true;
         }
         Ok(())

@@ -3,14 +3,18 @@
 //! Driven from outside: [`Host::create`] for each of [`Host::autostart`], [`Host::domain_exception`] when Xen says that a domain changed state
 //! (`VIRQ_DOM_EXC`), [`Host::run_due`] when the time of [`Host::next_due`] has come, and the operator's requests.
 
+mod asked;
 mod creation;
+mod domains;
+mod held;
 mod images;
+mod numbers;
 mod report;
 mod requests;
+mod resources;
 mod store;
 mod supervision;
 
-use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -19,17 +23,19 @@ use manifest::Manifest;
 use measure::{Digests, EventLog, record};
 use xen::{DomId, Hypervisor};
 
-use crate::build::{Built, Failure, Times};
+use crate::build::{ChannelOffer, Failure};
 use crate::bundle::Bundle;
-use crate::restart::{Decision, End, Supervisor};
+use crate::restart::{Decision, End};
 use crate::store::{self as store_client, StoreLink};
+use domains::Domains;
 use store::StoreSide;
 
-pub use images::{ImageError, Images};
+pub use held::{Arriving, HeldImage, HeldImages, HoldError};
+pub use images::{ImageData, ImageError, Images};
 pub use requests::{Asked, Shutdown};
 
-/// Serves the consoles of domains.
-pub trait Consoles {
+/// What the builder does for domains that run: it serves their consoles, and listens to those that may ask for something.
+pub trait Services {
     /// Starts to relay the console of a domain that was just built: its ring is granted as `GNTTAB_RESERVED_CONSOLE`,
     /// `port` is the one in the domain.
     ///
@@ -39,6 +45,15 @@ pub trait Consoles {
 
     /// Ends that, and lets go of everything of the domain: before it is destroyed.
     fn detach(&mut self, domid: DomId);
+
+    /// Offers channels (vchan) to a domain that was just built. They are the same for each instance with the number.
+    ///
+    /// # Errors
+    /// There is no memory for them, or Xen refuses.
+    fn offer_channels(&mut self, name: &str, domid: DomId, count: u16) -> xen::Result<Vec<ChannelOffer>>;
+
+    /// Ends what goes on in them: before the domain is destroyed.
+    fn withdraw_channels(&mut self, domid: DomId);
 }
 
 /// Why something asked for was not done.
@@ -77,12 +92,38 @@ pub enum RequestError {
     /// The store refused, or does not answer.
     #[error("store: {0}")]
     Store(#[from] store_client::Error),
+    /// One that is asked for at run time can have no such thing.
+    #[error("a domain that the manifest does not have can have no {0}")]
+    OnlyManifest(&'static str),
+    /// So much of something it cannot have.
+    #[error("{what} {wanted}; accepted: {least} to {most}")]
+    Amount {
+        /// Of what, with the unit.
+        what: &'static str,
+        /// How much was wanted.
+        wanted: u64,
+        /// The least.
+        least: u64,
+        /// The most.
+        most: u64,
+    },
+    /// Its configuration has devices.
+    #[error("{disks} disks and {interfaces} interfaces: domb cannot connect devices to a domain yet")]
+    Devices {
+        /// How many disks.
+        disks: usize,
+        /// How many interfaces.
+        interfaces: usize,
+    },
     /// Its kernel or ramdisk cannot be used.
     #[error("image: {0}")]
     Image(#[from] ImageError),
     /// What it was to be started from could not be put into the event log.
     #[error("event log: {0}")]
     Log(#[from] measure::AppendError),
+    /// The event log has grown so large that it takes no more domains which the manifest does not have.
+    #[error("event log: full with {0} bytes: restart the machine to start it anew")]
+    LogFull(usize),
     /// It could not be built.
     #[error(transparent)]
     Build(#[from] Failure),
@@ -136,21 +177,6 @@ impl State {
     }
 }
 
-struct Entry {
-    state: State,
-    supervisor: Supervisor,
-    /// Its records are in the event log.
-    measured: bool,
-    /// Of its last creation: where the time went, and the whole in nanoseconds.
-    times: Option<(Times, u64)>,
-    /// How often it was started.
-    starts: u32,
-    /// What the store was told of, while it may know of it.
-    wired: Option<Built>,
-    /// The store went down during its last start.
-    store_lost: bool,
-}
-
 /// What is measured before the first domain.
 #[derive(Debug, Clone)]
 pub struct Identity<'a> {
@@ -161,20 +187,18 @@ pub struct Identity<'a> {
 }
 
 /// The host.
-pub struct Host<'b, H: Hypervisor, C: Consoles, L: StoreLink> {
+pub struct Host<'b, H: Hypervisor, C: Services, L: StoreLink> {
     hypervisor: H,
-    consoles: C,
+    services: C,
     store: StoreSide<L>,
     clock: fn() -> u64,
     images: Images<'b>,
     manifest: Manifest,
     log: EventLog,
-    entries: Vec<Entry>,
-    /// Index of a domain by name.
-    by_name: BTreeMap<String, usize>,
+    domains: Domains<'b>,
 }
 
-impl<'b, H: Hypervisor, C: Consoles, L: StoreLink> Host<'b, H, C, L> {
+impl<'b, H: Hypervisor, C: Services, L: StoreLink> Host<'b, H, C, L> {
     /// Reads a bundle and measures the builder, its command line and the manifest. `link` is not used where no domain of
     /// the manifest is the store.
     ///
@@ -182,7 +206,7 @@ impl<'b, H: Hypervisor, C: Consoles, L: StoreLink> Host<'b, H, C, L> {
     /// [`BootError`]: nothing can be started from it.
     pub fn new(
         hypervisor: H,
-        consoles: C,
+        services: C,
         link: L,
         clock: fn() -> u64,
         bundle: &'b [u8],
@@ -191,42 +215,20 @@ impl<'b, H: Hypervisor, C: Consoles, L: StoreLink> Host<'b, H, C, L> {
         let bundle = Bundle::parse(bundle)?;
         let manifest = bundle.manifest().clone();
         let banks = manifest.host.banks.clone();
-        let mut entries: Vec<Entry> = manifest
-            .domains
-            .iter()
-            .map(|domain| Entry {
-                state: State::Off,
-                supervisor: Supervisor::new(domain),
-                measured: false,
-                times: None,
-                starts: 0,
-                wired: None,
-                store_lost: false,
-            })
-            .collect();
+        let mut domains = Domains::new(&manifest);
         for (index, problem) in manifest.start_order().1 {
-            if let (Some(entry), Some(domain)) = (entries.get_mut(index), manifest.domains.get(index)) {
-                error!("domain {} refused: manifest: {problem}", domain.name);
-                entry.state = State::Refused(problem);
-            }
+            error!("domain {} refused: manifest: {problem}", domains.name(index));
+            domains.set_state(index, State::Refused(problem));
         }
-        let by_name = manifest
-            .domains
-            .iter()
-            .enumerate()
-            .rev()
-            .map(|(index, domain)| (domain.name.clone(), index))
-            .collect();
         let mut host = Self {
             hypervisor,
-            consoles,
+            services,
             store: StoreSide::new(link, manifest.store()),
             clock,
-            images: Images::new(bundle),
+            images: Images::new(bundle, 0),
             log: EventLog::new(&banks)?,
             manifest,
-            entries,
-            by_name,
+            domains,
         };
         let mut image = measure::Hasher::new(&banks);
         for part in identity.image {
@@ -257,7 +259,12 @@ impl<'b, H: Hypervisor, C: Consoles, L: StoreLink> Host<'b, H, C, L> {
     /// The number of a domain that runs, is paused or was kept.
     #[must_use]
     pub fn domid(&self, name: &str) -> Option<DomId> {
-        self.entries.get(*self.by_name.get(name)?)?.state.domid()
+        self.domains.state(self.domains.index(name)?)?.domid()
+    }
+
+    /// The images that were brought; at first there is room for none.
+    pub fn held_images(&mut self) -> &mut HeldImages {
+        &mut self.images.held
     }
 
     /// The hypervisor.
@@ -269,16 +276,15 @@ impl<'b, H: Hypervisor, C: Consoles, L: StoreLink> Host<'b, H, C, L> {
     #[must_use]
     pub fn autostart(&self) -> Vec<String> {
         let (order, _) = self.manifest.boot_order();
-        order.iter().map(|&index| self.name(index).into()).collect()
+        order.iter().map(|&index| self.domains.name(index).into()).collect()
     }
 
-    /// The domains whose name `matches`, in the manifest's order.
+    /// The domains whose name `matches`: those of the manifest in its order, then the others.
     #[must_use]
     pub fn names(&self, matches: impl Fn(&str) -> bool) -> Vec<String> {
-        self.manifest
-            .domains
+        self.domains
             .iter()
-            .map(|domain| domain.name.clone())
+            .map(|entry| entry.domain.name.clone())
             .filter(|name| matches(name))
             .collect()
     }
@@ -289,31 +295,23 @@ impl<'b, H: Hypervisor, C: Consoles, L: StoreLink> Host<'b, H, C, L> {
     /// [`RequestError`]; it is also logged, with the domain's name.
     pub fn create(&mut self, name: &str) -> Result<DomId, RequestError> {
         let index = self.index(name)?;
-        let waiting = match self.entries.get(index).map(|entry| &entry.state) {
+        let waiting = match self.domains.state(index) {
             Some(State::Waiting(when)) => Some(*when),
             _ => None,
         };
         let result = self.start(index);
         // A request in vain does not cancel the restart that is due anyway.
-        if let (Err(_), Some(when), Some(entry)) = (&result, waiting, self.entries.get_mut(index)) {
-            entry.state = State::Waiting(when);
+        if let (Err(_), Some(when)) = (&result, waiting) {
+            self.domains.set_state(index, State::Waiting(when));
         }
         result
     }
 
     fn index(&self, name: &str) -> Result<usize, RequestError> {
-        self.by_name.get(name).copied().ok_or(RequestError::Unknown)
+        self.domains.index(name).ok_or(RequestError::Unknown)
     }
 
     fn name(&self, index: usize) -> &str {
-        self.manifest.domains.get(index).map_or("?", |domain| &domain.name)
-    }
-
-    /// The domain's number if it runs or is paused.
-    fn running(&self, index: usize) -> Option<DomId> {
-        match self.entries.get(index)?.state {
-            State::Running(domid) | State::Paused(domid) => Some(domid),
-            _ => None,
-        }
+        self.domains.name(index)
     }
 }

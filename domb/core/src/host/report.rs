@@ -9,7 +9,7 @@ use manifest::Domain;
 use measure::Record;
 use xen::Hypervisor;
 
-use super::{Consoles, Host, State};
+use super::{Host, Services, State};
 use crate::build::Built;
 use crate::store::StoreLink;
 
@@ -61,11 +61,12 @@ impl fmt::Display for State {
     }
 }
 
-impl<H: Hypervisor, C: Consoles, L: StoreLink> Host<'_, H, C, L> {
+impl<H: Hypervisor, C: Services, L: StoreLink> Host<'_, H, C, L> {
     /// A line for each domain of the manifest: its state and what it takes.
     pub fn list(&mut self) -> Vec<String> {
         let mut lines = Vec::new();
-        for (domain, entry) in self.manifest.domains.iter().zip(&self.entries) {
+        for entry in self.domains.iter() {
+            let domain = &entry.domain;
             let mut line = format!("domain={} type={}", domain.name, domain.kind);
             if let Some(domid) = entry.state.domid() {
                 let _ = write!(line, " domid={domid}");

@@ -5,7 +5,7 @@ use alloc::format;
 use log::info;
 use xen::Hypervisor;
 
-use super::{Consoles, Host, RequestError, State};
+use super::{Host, RequestError, Services, State};
 use crate::restart::End;
 use crate::store::{StoreLink, session, tree};
 
@@ -38,16 +38,17 @@ pub enum Asked {
     Unannounced,
 }
 
-impl<H: Hypervisor, C: Consoles, L: StoreLink> Host<'_, H, C, L> {
+impl<H: Hypervisor, C: Services, L: StoreLink> Host<'_, H, C, L> {
     /// Ends a domain at once.
     ///
     /// # Errors
     /// It is unknown or does not run, or Xen refuses.
     pub fn destroy(&mut self, name: &str) -> Result<(), RequestError> {
         let index = self.index(name)?;
-        let entry = self.entries.get_mut(index).ok_or(RequestError::Unknown)?;
+        let entry = self.domains.get_mut(index).ok_or(RequestError::Unknown)?;
         if matches!(entry.state, State::Waiting(_)) {
             entry.state = State::Off;
+            self.forget(index);
             return Ok(());
         }
         let domid = entry.state.domid().ok_or(RequestError::NotRunning)?;
@@ -57,6 +58,7 @@ impl<H: Hypervisor, C: Consoles, L: StoreLink> Host<'_, H, C, L> {
             "domain {name} destroyed domid={domid} total_us={}",
             (self.clock)().saturating_sub(began) / 1000
         );
+        self.forget(index);
         Ok(())
     }
 
@@ -66,7 +68,7 @@ impl<H: Hypervisor, C: Consoles, L: StoreLink> Host<'_, H, C, L> {
     /// It is unknown or does not run.
     pub fn crash(&mut self, name: &str) -> Result<(), RequestError> {
         let index = self.index(name)?;
-        let domid = self.running(index).ok_or(RequestError::NotRunning)?;
+        let domid = self.domains.running(index).ok_or(RequestError::NotRunning)?;
         self.ended(index, domid, End::Crash);
         Ok(())
     }
@@ -77,7 +79,7 @@ impl<H: Hypervisor, C: Consoles, L: StoreLink> Host<'_, H, C, L> {
     /// It is unknown or does not run, or Xen refuses.
     pub fn pause(&mut self, name: &str) -> Result<(), RequestError> {
         let index = self.index(name)?;
-        match self.entries.get_mut(index).map(|entry| &mut entry.state) {
+        match self.domains.get_mut(index).map(|entry| &mut entry.state) {
             Some(state @ State::Running(_)) => {
                 let domid = state.domid().ok_or(RequestError::NotRunning)?;
                 self.hypervisor.pause(domid)?;
@@ -94,7 +96,7 @@ impl<H: Hypervisor, C: Consoles, L: StoreLink> Host<'_, H, C, L> {
     /// It is unknown or not paused, or Xen refuses.
     pub fn unpause(&mut self, name: &str) -> Result<(), RequestError> {
         let index = self.index(name)?;
-        match self.entries.get_mut(index).map(|entry| &mut entry.state) {
+        match self.domains.get_mut(index).map(|entry| &mut entry.state) {
             Some(state @ State::Paused(_)) => {
                 let domid = state.domid().ok_or(RequestError::NotRunning)?;
                 self.hypervisor.unpause(domid)?;
@@ -113,10 +115,10 @@ impl<H: Hypervisor, C: Consoles, L: StoreLink> Host<'_, H, C, L> {
     /// which it says that it obeys, or says that it does not.
     pub fn shutdown(&mut self, name: &str, how: Shutdown) -> Result<Asked, RequestError> {
         let index = self.index(name)?;
-        let Some(State::Running(domid)) = self.entries.get(index).map(|entry| entry.state.clone()) else {
+        let Some(State::Running(domid)) = self.domains.state(index).cloned() else {
             return Err(RequestError::NotRunning);
         };
-        if self.entries.get(index).is_none_or(|entry| entry.wired.is_none()) {
+        if self.domains.get(index).is_none_or(|entry| entry.wired.is_none()) {
             return Err(RequestError::NoStore);
         }
         let home = tree::home(domid);

@@ -14,17 +14,11 @@ use manifest::Domain;
 use xen::store::{Client, Transport};
 use xen::{DomId, Hypervisor};
 
-use super::{Consoles, Host, RequestError, State};
+use super::{Host, RequestError, Services, State};
 use crate::build::{BuildError, Built, Failure, Step, Store};
 use crate::restart::End;
 use crate::store::{Error, StoreLink, session, tree};
 
-/// How often it is looked whether Xen is done with the instance before, in nanoseconds.
-const LOOK_EVERY_NS: u64 = 1_000_000;
-/// For so long. After that the start counts as one that failed.
-const LONGEST_END_NS: u64 = 10_000_000_000;
-/// Numbers from here on are not for domains (`DOMID_FIRST_RESERVED`).
-const FIRST_RESERVED: u16 = 0x7ff0;
 /// Pages of a MiB.
 const PAGES_PER_MIB: u32 = 256;
 
@@ -39,8 +33,6 @@ pub(super) struct StoreSide<L> {
     connected: bool,
     /// Domains that went while the store could not be told: number, and path of the nodes by UUID.
     untold: Vec<(DomId, String)>,
-    /// Since when the end of the instance before is waited for.
-    waits_since: Option<u64>,
 }
 
 impl<L> StoreSide<L> {
@@ -51,7 +43,6 @@ impl<L> StoreSide<L> {
             domid: None,
             connected: false,
             untold: Vec::new(),
-            waits_since: None,
         }
     }
 }
@@ -63,21 +54,20 @@ fn at_store(problem: impl Into<BuildError>) -> RequestError {
     })
 }
 
-impl<H: Hypervisor, C: Consoles, L: StoreLink> Host<'_, H, C, L> {
+impl<H: Hypervisor, C: Services, L: StoreLink> Host<'_, H, C, L> {
     /// Whether a domain is the store.
     pub(super) fn is_store(&self, index: usize) -> bool {
         self.store.index == Some(index)
     }
 
     /// All domains, the store before the others: its end explains much of theirs.
-    pub(super) fn store_first(&self) -> impl Iterator<Item = usize> + use<H, C, L> {
-        let store = self.store.index;
-        let others = (0..self.entries.len()).filter(move |index| Some(*index) != store);
-        store.into_iter().chain(others)
+    pub(super) fn store_first(&self) -> Vec<usize> {
+        let others = self.domains.indices().filter(|index| !self.is_store(*index));
+        self.store.index.into_iter().chain(others).collect()
     }
 
     fn store_state(&self) -> Option<&State> {
-        Some(&self.entries.get(self.store.index?)?.state)
+        self.domains.state(self.store.index?)
     }
 
     /// Whether the store can be asked for something now.
@@ -113,7 +103,7 @@ impl<H: Hypervisor, C: Consoles, L: StoreLink> Host<'_, H, C, L> {
     /// during whose start the store went down is tried once more.
     pub(super) fn waits_for_store(&mut self, index: usize, problem: &RequestError) -> Option<u64> {
         let when = self.store_due().filter(|_| !self.is_store(index))?;
-        let entry = self.entries.get_mut(index)?;
+        let entry = self.domains.get_mut(index)?;
         match problem {
             RequestError::StoreRestarts(_) => Some(when),
             RequestError::Build(Failure {
@@ -124,27 +114,11 @@ impl<H: Hypervisor, C: Consoles, L: StoreLink> Host<'_, H, C, L> {
         }
     }
 
-    /// Until when the store waits for Xen to be done with the instance before; none when it need not, or waited enough.
-    pub(super) fn old_store_goes(&mut self, index: usize) -> Option<u64> {
-        let domid = self.store.domid.filter(|_| self.is_store(index))?;
-        let now = (self.clock)();
-        if !matches!(self.hypervisor.domain_info(domid), Ok(Some(_))) {
-            self.store.waits_since = None;
-            return None;
-        }
-        let since = *self.store.waits_since.get_or_insert(now);
-        if now.saturating_sub(since) >= LONGEST_END_NS {
-            self.store.waits_since = None;
-            return None;
-        }
-        Some(now.saturating_add(LOOK_EVERY_NS))
-    }
-
     /// What a domain that is about to be built has to do with the store. For the store itself, ring and port are made ready.
     ///
     /// # Errors
-    /// For the store: its number is taken, or Xen refuses.
-    pub(super) fn prepare_store(&mut self, index: usize) -> Result<Store, RequestError> {
+    /// For the store: Xen refuses.
+    pub(super) fn prepare_store(&mut self, index: usize, number: Option<DomId>) -> Result<Store, RequestError> {
         let Some(store) = self.store.index else {
             return Ok(Store::None);
         };
@@ -155,7 +129,7 @@ impl<H: Hypervisor, C: Consoles, L: StoreLink> Host<'_, H, C, L> {
                 .ok_or_else(|| RequestError::Needs(self.name(store).into()))?;
             return Ok(Store::ServedBy(domid));
         }
-        let domid = self.store_number()?;
+        let domid = number.ok_or(RequestError::Unknown)?;
         let pages = u32::from(self.manifest.host.store.recovery_mib).saturating_mul(PAGES_PER_MIB);
         let ring = self.store.link.prepare(domid, pages).map_err(at_store)?;
         info!(
@@ -164,23 +138,7 @@ impl<H: Hypervisor, C: Consoles, L: StoreLink> Host<'_, H, C, L> {
             ring.port,
             ring.recovery.pages
         );
-        Ok(Store::Server { domid, port: ring.port })
-    }
-
-    /// The store's number: the one that it always had, or at first the lowest that is free.
-    fn store_number(&mut self) -> Result<DomId, RequestError> {
-        if let Some(domid) = self.store.domid {
-            return match self.hypervisor.domain_info(domid)? {
-                Some(_) => Err(RequestError::NumberTaken(domid)),
-                None => Ok(domid),
-            };
-        }
-        for number in 1..FIRST_RESERVED {
-            if self.hypervisor.domain_info(DomId(number))?.is_none() {
-                return Ok(DomId(number));
-            }
-        }
-        Err(RequestError::NumberTaken(DomId(FIRST_RESERVED - 1)))
+        Ok(Store::Server { port: ring.port })
     }
 
     /// Connects to the store, which was unpaused just now, and tells it everything. Nothing is done for other domains.
@@ -225,7 +183,7 @@ impl<H: Hypervisor, C: Consoles, L: StoreLink> Host<'_, H, C, L> {
     /// Brings what the store knows and what is into line: the host's own nodes, domains that are gone, domains that run.
     fn settle(&mut self, index: usize, store: DomId) -> session::Result<()> {
         let client = client(&mut self.store.link)?;
-        let name = self.manifest.domains.get(index).map_or("", |domain| &domain.name);
+        let name = self.domains.name(index);
         session::write_tree(client, &[], &tree::of_host(name, store))?;
         let (mut released, mut known, mut introduced) = (0, 0, 0);
         while let Some((domid, vm)) = self.store.untold.last() {
@@ -235,7 +193,8 @@ impl<H: Hypervisor, C: Consoles, L: StoreLink> Host<'_, H, C, L> {
             self.store.untold.pop();
             released += 1;
         }
-        for (domain, entry) in self.manifest.domains.iter().zip(&self.entries) {
+        for entry in self.domains.iter() {
+            let domain = &entry.domain;
             let Some(built) = &entry.wired else { continue };
             let knows = knows(client, domain, built);
             if report(knows, |problem| {
@@ -268,7 +227,7 @@ impl<H: Hypervisor, C: Consoles, L: StoreLink> Host<'_, H, C, L> {
         if built.store.is_none() {
             return Ok(());
         }
-        if let Some(entry) = self.entries.get_mut(index) {
+        if let Some(entry) = self.domains.get_mut(index) {
             // From here on there may be something to be taken back.
             entry.wired = Some(built.clone());
         }
@@ -277,11 +236,11 @@ impl<H: Hypervisor, C: Consoles, L: StoreLink> Host<'_, H, C, L> {
 
     /// Has the store forget a domain that is going; when it cannot be told now, its next instance is.
     pub(super) fn unwire(&mut self, index: usize) {
-        let (Some(entry), Some(domain)) = (self.entries.get_mut(index), self.manifest.domains.get(index)) else {
+        let Some(entry) = self.domains.get_mut(index) else {
             return;
         };
         let Some(built) = entry.wired.take() else { return };
-        let (domid, vm) = (built.domid, tree::vm(domain));
+        let (domid, vm) = (built.domid, tree::vm(&entry.domain));
         match self.ask(|client| session::forget(client, domid, &vm)) {
             Ok(()) => {}
             Err(problem) if problem.is_connection() => self.store.untold.push((domid, vm)),
@@ -314,7 +273,7 @@ impl<H: Hypervisor, C: Consoles, L: StoreLink> Host<'_, H, C, L> {
         let Some(index) = self.store.index else { return };
         error!("store {}: {problem}", self.name(index));
         self.disconnect_store(index);
-        if let Some(domid) = self.running(index) {
+        if let Some(domid) = self.domains.running(index) {
             // It may have ended in a way of its own, which Xen was about to tell.
             let end = self.end_of(domid).ok().flatten().unwrap_or(End::Crash);
             self.ended(index, domid, end);
@@ -326,12 +285,12 @@ impl<H: Hypervisor, C: Consoles, L: StoreLink> Host<'_, H, C, L> {
         let Some(index) = self.store.index else {
             return Vec::from(["no domain of the manifest has the role store".into()]);
         };
-        let (starts, state) = match self.entries.get(index) {
+        let (starts, state) = match self.domains.get(index) {
             Some(entry) => (entry.starts, entry.state.to_string()),
             None => (0, String::new()),
         };
         let domid = self.store.domid.map_or("none".into(), |domid| domid.to_string());
-        let served = self.entries.iter().filter(|entry| entry.wired.is_some()).count();
+        let served = self.domains.iter().filter(|entry| entry.wired.is_some()).count();
         let mut lines = Vec::from([format!(
             "store={} domid={domid} starts={starts} domains={served} untold={} state={state}",
             self.name(index),

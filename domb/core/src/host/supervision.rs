@@ -1,21 +1,25 @@
 //! What happens when a domain ends, and when its time to be started again has come.
 
+use alloc::vec::Vec;
+
 use log::{error, info, warn};
 use xen::{DomId, Hypervisor, ShutdownReason};
 
-use super::{Consoles, Host, State};
+use super::{Host, Services, State};
 use crate::restart::{Decision, End};
 use crate::store::StoreLink;
 
-impl<H: Hypervisor, C: Consoles, L: StoreLink> Host<'_, H, C, L> {
+impl<H: Hypervisor, C: Services, L: StoreLink> Host<'_, H, C, L> {
     /// Looks for domains that ended, and does with each what its policy says.
     pub fn domain_exception(&mut self) {
         for index in self.store_first() {
-            if let Some(State::Ending(domid, decision)) = self.entries.get(index).map(|entry| entry.state.clone()) {
+            if let Some(State::Ending(domid, decision)) = self.domains.state(index).cloned() {
                 self.take_down(index, domid, decision);
                 continue;
             }
-            let Some(domid) = self.running(index) else { continue };
+            let Some(domid) = self.domains.running(index) else {
+                continue;
+            };
             match self.end_of(domid) {
                 Ok(Some(end)) => self.ended(index, domid, end),
                 Ok(None) => {}
@@ -41,7 +45,7 @@ impl<H: Hypervisor, C: Consoles, L: StoreLink> Host<'_, H, C, L> {
     /// When [`Host::run_due`] has something to do next, in nanoseconds of system time.
     #[must_use]
     pub fn next_due(&self) -> Option<u64> {
-        self.entries
+        self.domains
             .iter()
             .filter_map(|entry| match entry.state {
                 State::Waiting(when) => Some(when),
@@ -54,28 +58,22 @@ impl<H: Hypervisor, C: Consoles, L: StoreLink> Host<'_, H, C, L> {
     /// itself waits for it.
     pub fn run_due(&mut self) {
         let now = (self.clock)();
-        for index in self.manifest.start_order().0 {
-            let due = self
-                .entries
-                .get(index)
-                .is_some_and(|entry| matches!(entry.state, State::Waiting(when) if when <= now));
+        let asked = self.domains.indices().filter(|index| !self.domains.is_fixed(*index));
+        let order: Vec<usize> = self.manifest.start_order().0.into_iter().chain(asked).collect();
+        for index in order {
+            let due = matches!(self.domains.state(index), Some(State::Waiting(when)) if *when <= now);
             if !due {
                 continue;
             }
-            if let Some(when) = self.need_waits(index).or_else(|| self.old_store_goes(index)) {
-                if let Some(entry) = self.entries.get_mut(index) {
-                    entry.state = State::Waiting(when);
-                }
+            if let Some(when) = self.need_waits(index).or_else(|| self.old_instance_goes(index)) {
+                self.domains.set_state(index, State::Waiting(when));
             } else if self.start(index).is_err() {
-                if matches!(
-                    self.entries.get(index).map(|entry| &entry.state),
-                    Some(State::Waiting(_))
-                ) {
+                if matches!(self.domains.state(index), Some(State::Waiting(_))) {
                     // For the store: that is no fault of its own.
                     continue;
                 }
                 let decision = self
-                    .entries
+                    .domains
                     .get_mut(index)
                     .map(|entry| entry.supervisor.rebuild_failed());
                 self.after_end(index, decision.unwrap_or(Decision::Destroy));
@@ -85,10 +83,10 @@ impl<H: Hypervisor, C: Consoles, L: StoreLink> Host<'_, H, C, L> {
 
     /// Until when the domains that this one needs wait to be started again; none when none does.
     fn need_waits(&self, index: usize) -> Option<u64> {
-        let waiting = self.manifest.needs(index).filter_map(|need| {
-            let need = self.by_name.get(need)?;
-            match self.entries.get(*need)?.state {
-                State::Waiting(when) => Some(when),
+        let waiting = self.needs(index).filter_map(|need| {
+            let need = self.domains.index(need)?;
+            match self.domains.state(need)? {
+                State::Waiting(when) => Some(*when),
                 _ => None,
             }
         });
@@ -97,7 +95,7 @@ impl<H: Hypervisor, C: Consoles, L: StoreLink> Host<'_, H, C, L> {
 
     pub(super) fn ended(&mut self, index: usize, domid: DomId, end: End) {
         let now = (self.clock)();
-        let Some(entry) = self.entries.get_mut(index) else {
+        let Some(entry) = self.domains.get_mut(index) else {
             return;
         };
         let decision = entry.supervisor.ended(end, now);
@@ -118,9 +116,7 @@ impl<H: Hypervisor, C: Consoles, L: StoreLink> Host<'_, H, C, L> {
     fn take_down(&mut self, index: usize, domid: DomId, decision: Decision) {
         if let Err(problem) = self.remove(index, domid) {
             error!("domain {} cannot be destroyed: {problem}", self.name(index));
-            if let Some(entry) = self.entries.get_mut(index) {
-                entry.state = State::Ending(domid, decision);
-            }
+            self.domains.set_state(index, State::Ending(domid, decision));
             return;
         }
         self.after_end(index, decision);
@@ -128,9 +124,7 @@ impl<H: Hypervisor, C: Consoles, L: StoreLink> Host<'_, H, C, L> {
 
     /// Notes a domain that stays in Xen after its end: the operator can destroy it.
     pub(super) fn keep(&mut self, index: usize, domid: DomId, end: End) {
-        if let Some(entry) = self.entries.get_mut(index) {
-            entry.state = State::Preserved(domid, end);
-        }
+        self.domains.set_state(index, State::Preserved(domid, end));
     }
 
     /// Notes what is to become of a domain that is gone.
@@ -138,17 +132,17 @@ impl<H: Hypervisor, C: Consoles, L: StoreLink> Host<'_, H, C, L> {
         match decision {
             Decision::Restart { after_ns } => {
                 let when = (self.clock)().saturating_add(after_ns);
-                if let Some(entry) = self.entries.get_mut(index) {
-                    entry.state = State::Waiting(when);
-                }
+                self.domains.set_state(index, State::Waiting(when));
             }
             Decision::GiveUp { crashes } => {
                 warn!(
                     "domain {} crashed {crashes} times in a row: not started again",
                     self.name(index)
                 );
+                self.forget(index);
             }
-            Decision::Destroy | Decision::Preserve => {}
+            Decision::Destroy => self.forget(index),
+            Decision::Preserve => {}
         }
     }
 }

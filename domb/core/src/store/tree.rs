@@ -84,13 +84,9 @@ pub fn of_domain(domain: &Domain, built: &Built) -> Vec<Node> {
     to_read("name", &domain.name);
     to_read("domid", &domid);
     to_read("memory/static-max", &static_max_kib(domain));
-    to_read("memory/target", &domain.memory_kib);
+    to_read("memory/target", &built.target_kib);
     for vcpu in 0..domain.max_vcpus {
-        let online = vcpu < domain.vcpus;
-        to_read(
-            &format!("cpu/{vcpu}/availability"),
-            &if online { "online" } else { "offline" },
-        );
+        to_read(&format!("cpu/{vcpu}/availability"), &availability(vcpu, built.vcpus));
     }
     if let Some((frame, port)) = built.store {
         to_read("store/port", &port);
@@ -101,6 +97,11 @@ pub fn of_domain(domain: &Domain, built: &Built) -> Vec<Node> {
     to_read("console/ring-ref", &frame);
     to_read("console/type", &"xenconsoled");
     to_read("console/limit", &CONSOLE_LIMIT);
+    // As libxenvchan's client looks for it.
+    for (number, channel) in built.channels.iter().enumerate() {
+        to_read(&format!("domb/{number}/ring-ref"), &channel.reference);
+        to_read(&format!("domb/{number}/event-channel"), &channel.port);
+    }
     to_read("control/platform-feature-multiprocessor-suspend", &1);
     to_read("control/platform-feature-xs_reset_watches", &1);
     for path in [
@@ -123,6 +124,12 @@ pub fn of_domain(domain: &Domain, built: &Built) -> Vec<Node> {
     nodes.add(&format!("{vm}/name"), &domain.name, &read);
     nodes.add(&format!("{vm}/uuid"), uuid::text(&domain.uuid), &read);
     nodes.0
+}
+
+/// What a domain's `cpu/N/availability` says when so many vCPUs are to be online.
+#[must_use]
+pub fn availability(vcpu: u16, online: u16) -> &'static str {
+    if vcpu < online { "online" } else { "offline" }
 }
 
 /// What a domain is told that its memory can grow to.

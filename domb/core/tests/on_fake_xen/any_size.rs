@@ -11,11 +11,9 @@ use crate::fake_xen::FakeXen;
 use crate::guest::Guest;
 use crate::kernel::{Kernel, Like, pattern};
 use crate::machine::Machine;
-use crate::scene;
+use crate::scene::{self, STORE};
 use crate::{pv_start, pvh_start};
 
-/// The domain that is the store.
-const STORE: DomId = DomId(9);
 /// The port that is offered to it.
 pub(crate) const BUILDER_PORT: u32 = 42;
 
@@ -96,10 +94,7 @@ fn case(kind: Kind) -> impl Strategy<Value = Case> {
         Just(Store::ServedBy(STORE)),
         // A store is a PV domain.
         Just(match kind {
-            Kind::Pv => Store::Server {
-                domid: STORE,
-                port: BUILDER_PORT,
-            },
+            Kind::Pv => Store::Server { port: BUILDER_PORT },
             Kind::Pvh => Store::ServedBy(STORE),
         }),
     ];

@@ -79,10 +79,7 @@ fn fail_each(domain: &Domain, store: Store, error: fn(&'static str) -> Error) ->
 fn all_stores(kind: Kind) -> Vec<Store> {
     let mut stores = vec![Store::None, Store::ServedBy(DomId(9))];
     if kind == Kind::Pv {
-        stores.push(Store::Server {
-            domid: DomId(9),
-            port: 42,
-        });
+        stores.push(Store::Server { port: 42 });
     }
     stores
 }

@@ -1,10 +1,11 @@
-//! A server of consoles: maps each ring and binds its port, as the real one does.
+//! A server of consoles: maps each ring and binds its port, as the real one does. It offers channels and remembers to whom.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use domb_core::host::Consoles;
+use domb_core::build::ChannelOffer;
+use domb_core::host::Services;
 use xen::{DomId, Errno, GRANT_RESERVED_CONSOLE, Hypervisor, PAGE_SIZE};
 
 use crate::fake_xen::{FakeMapping, FakeXen};
@@ -20,6 +21,7 @@ struct Attached {
 pub(crate) struct FakeConsoles {
     xen: FakeXen,
     attached: Rc<RefCell<BTreeMap<DomId, Attached>>>,
+    offered: Rc<RefCell<BTreeMap<DomId, u16>>>,
 }
 
 impl FakeConsoles {
@@ -27,7 +29,17 @@ impl FakeConsoles {
         Self {
             xen: xen.clone(),
             attached: Rc::default(),
+            offered: Rc::default(),
         }
+    }
+
+    /// How many channels whom was offered.
+    pub(crate) fn offered(&self) -> Vec<(DomId, u16)> {
+        self.offered
+            .borrow()
+            .iter()
+            .map(|(domid, count)| (*domid, *count))
+            .collect()
     }
 
     /// The names of those whose console is served, by domain number.
@@ -36,7 +48,7 @@ impl FakeConsoles {
     }
 }
 
-impl Consoles for FakeConsoles {
+impl Services for FakeConsoles {
     fn attach(&mut self, name: &str, domid: DomId, port: u32) -> xen::Result<()> {
         const OP: &str = "attach a console";
         self.xen.machine_mut().call(OP)?;
@@ -71,5 +83,20 @@ impl Consoles for FakeConsoles {
         if let Some(attached) = self.attached.borrow_mut().remove(&domid) {
             self.xen.machine_mut().own_ports.remove(&attached.port);
         }
+    }
+
+    fn offer_channels(&mut self, _: &str, domid: DomId, count: u16) -> xen::Result<Vec<ChannelOffer>> {
+        self.xen.machine_mut().call("offer channels")?;
+        self.offered.borrow_mut().insert(domid, count);
+        Ok((0..u32::from(count))
+            .map(|number| ChannelOffer {
+                reference: 100 + number,
+                port: 200 + number,
+            })
+            .collect())
+    }
+
+    fn withdraw_channels(&mut self, domid: DomId) {
+        self.offered.borrow_mut().remove(&domid);
     }
 }

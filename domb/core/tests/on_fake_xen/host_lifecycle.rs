@@ -2,7 +2,7 @@
 
 use domb_core::host::RequestError;
 use domb_core::restart::MOST_CRASHES;
-use manifest::{Action, Domain};
+use manifest::{Action, Domain, Role};
 use xen::ShutdownReason::{self, Crash, Poweroff, Reboot, Suspend};
 
 use crate::clock::{self, SECOND};
@@ -387,5 +387,37 @@ fn who_starts_it_by_hand_gives_it_a_new_chance() {
         assert_eq!(pauses(&mut scene, Crash, 99), [1, 2, 4, 8, 16, 32, 60]);
         scene.host.create("web").unwrap();
     }
+    scene.finish();
+}
+
+/// What others grant and offer to it is granted and offered to its number.
+#[test]
+fn who_serves_others_comes_back_under_its_number() {
+    let serves = Domain {
+        roles: vec![Role::Management],
+        ..always(Action::Restart)
+    };
+    let guest = Domain {
+        on_reboot: Action::Restart,
+        ..domain("guest")
+    };
+    let mut scene = running(vec![serves, guest]);
+    let (kept, number) = (scene.domid("web"), scene.domid("guest"));
+    for name in ["guest", "web"] {
+        scene.end(name, Reboot);
+        scene.host.run_due();
+    }
+    assert_eq!(scene.domid("web"), kept);
+    assert_ne!(scene.domid("guest"), number);
+    // Xen takes its time with the instance before.
+    scene.xen.machine_mut().lingering.insert(kept);
+    scene.end("web", Reboot);
+    clock::pass(SECOND);
+    scene.host.run_due();
+    assert_eq!(scene.state("web"), "waiting to restart");
+    scene.xen.machine_mut().let_go(kept);
+    clock::pass(SECOND);
+    scene.host.run_due();
+    assert_eq!(scene.domid("web"), kept);
     scene.finish();
 }

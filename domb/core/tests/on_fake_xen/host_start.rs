@@ -2,7 +2,8 @@
 
 use domb_core::build::{BuildError, Step};
 use domb_core::host::{ImageError, RequestError};
-use manifest::{Domain, Error};
+use manifest::device::Mac;
+use manifest::{BackendClass, Domain, Error, Interface, Role};
 use measure::Bank;
 
 use crate::scene::{self, MIB_IN_KIB, Scene, bundle, domain, manifest, needing, pvh};
@@ -271,6 +272,41 @@ fn requests_that_make_no_sense() {
     assert_eq!(scene.host.create("web"), Err(RequestError::Running(domid)));
     assert_eq!(scene.state("idle"), "off");
     scene.finish();
+}
+
+#[test]
+fn a_domain_with_devices_is_not_started() {
+    let interface = Interface {
+        backend: None,
+        bridge: "xenbr0".into(),
+        mac: Mac([2; 6]),
+        ip: Vec::new(),
+        rate: None,
+        mtu: None,
+        vifname: None,
+        trusted: true,
+    };
+    let driver = Domain {
+        roles: vec![Role::Driver],
+        serves: vec![BackendClass::Vif],
+        ..domain("net")
+    };
+    let web = Domain {
+        interfaces: vec![interface],
+        ..domain("web")
+    };
+    let mut scene = Scene::new(vec![driver, web]);
+    let problem = RequestError::Devices {
+        disks: 0,
+        interfaces: 1,
+    };
+    assert_eq!(scene.host.create("web"), Err(problem));
+    assert!(
+        scene
+            .state("web")
+            .contains("0 disks and 1 interfaces: domb cannot connect devices")
+    );
+    assert_run(scene, &["net"]);
 }
 
 #[test]

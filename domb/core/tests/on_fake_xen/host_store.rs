@@ -3,12 +3,13 @@
 use domb_core::build::{BuildError, Failure, Step};
 use domb_core::host::RequestError;
 use domb_core::store;
-use manifest::{Action, Domain};
+use manifest::{Action, Domain, ManagementSettings, Role};
 use measure::Bank;
 use xen::store::{Permission, StoreError};
 use xen::{CreateDomain, DomId, DomainKind, GRANT_RESERVED_XENSTORE, Hypervisor, ShutdownReason};
 
 use crate::bytes::word;
+use crate::clock;
 use crate::guest::Context;
 use crate::scene::{Scene, bundle, domain, manifest, needing, pvh, store};
 
@@ -266,5 +267,40 @@ fn a_refusal_names_what_was_refused() {
     };
     assert_eq!(error, StoreError::NoSpace);
     assert_eq!(scene.state("web"), format!("failed ({said})"));
+    scene.finish();
+}
+
+/// It finds its channels in the store, also after the store lost everything, and has the same ones when it comes back.
+#[test]
+fn who_may_ask_has_channels() {
+    let manager = Domain {
+        roles: vec![Role::Management],
+        management: ManagementSettings {
+            channels: 2,
+            image_memory_kib: 0,
+        },
+        on_crash: Action::Restart,
+        ..domain("mgmt")
+    };
+    let mut scene = running(vec![manager]);
+    let domid = scene.domid("mgmt");
+    let nodes = |scene: &Scene| {
+        ["0/ring-ref", "0/event-channel", "1/ring-ref", "1/event-channel"]
+            .map(|node| scene.store.value(&format!("/local/domain/{domid}/domb/{node}")))
+    };
+    assert_eq!(nodes(&scene), ["100", "200", "101", "201"]);
+    assert_eq!(scene.consoles.offered(), [(domid, 2)]);
+    scene.store.forget_all();
+    scene.end("store", ShutdownReason::Crash);
+    scene.host.run_due();
+    assert_eq!(nodes(&scene), ["100", "200", "101", "201"]);
+    scene.end("mgmt", ShutdownReason::Crash);
+    assert_eq!(scene.consoles.offered(), []);
+    clock::pass(scene.host.next_due().unwrap().saturating_sub(clock::now()));
+    scene.host.run_due();
+    assert_eq!(
+        (scene.domid("mgmt"), scene.consoles.offered()),
+        (domid, vec![(domid, 2)])
+    );
     scene.finish();
 }

@@ -18,6 +18,7 @@ mod scene;
 mod any_size;
 mod build_faults;
 mod fake_itself;
+mod host_asked;
 mod host_faults;
 mod host_lifecycle;
 mod host_measurement;

@@ -7,7 +7,10 @@ use std::sync::OnceLock;
 use domb_core::build::{self, Built, Failure, Plan, Store};
 use domb_core::bundle;
 use domb_core::host::{BootError, Host, Identity};
-use manifest::{Action, Console, Domain, Image, Kind, LogLevel, Manifest, Role, StoreQuota, StoreSettings};
+use manifest::{
+    Action, Console, Domain, Image, Kind, LogLevel, ManagementSettings, Manifest, Policy, Role, StoreQuota,
+    StoreSettings,
+};
 use measure::{Bank, Digests};
 use xen::DomId;
 
@@ -18,6 +21,8 @@ use crate::fake_xen::FakeXen;
 use crate::kernel::{Kernel, Like, pattern};
 
 pub(crate) const MIB_IN_KIB: u64 = 1024;
+/// The number of a store that is built by itself.
+pub(crate) const STORE: DomId = DomId(9);
 /// What the builder is told that it is itself.
 pub(crate) const IDENTITY: Identity<'static> = Identity {
     image: &[b"text", b"data"],
@@ -47,6 +52,9 @@ pub(crate) fn domain(name: &str) -> Domain {
         serves: Vec::new(),
         store_quota: StoreQuota::default(),
         store_access: Vec::new(),
+        management: ManagementSettings::default(),
+        disks: Vec::new(),
+        interfaces: Vec::new(),
     }
 }
 
@@ -123,6 +131,7 @@ pub(crate) fn manifest(domains: Vec<Domain>, banks: &[Bank]) -> Manifest {
             })
             .collect(),
         domains,
+        policy: Policy::default(),
     }
 }
 
@@ -243,6 +252,7 @@ pub(crate) fn build_with(
 ) -> Result<Built, Failure> {
     let plan = Plan {
         domain,
+        number: matches!(store, Store::Server { .. }).then_some(STORE),
         kernel,
         ramdisk,
         console_server: DomId::INITIAL,

@@ -1,8 +1,9 @@
 //! What the operator asks that goes through the store.
 
+use domb_core::build::MEMORY_SLACK_KIB;
 use domb_core::host::{Asked, RequestError, Shutdown};
 use manifest::Domain;
-use xen::ShutdownReason;
+use xen::{DomId, ShutdownReason};
 
 use crate::host_store::running;
 use crate::scene::{Scene, domain, pvh, store};
@@ -125,5 +126,57 @@ fn a_store_that_is_paused() {
     scene.xen.machine_mut().let_go(web);
     scene.host.create("web").unwrap();
     assert_eq!(scene.store.homes(), ["other", "web"]);
+    scene.finish();
+}
+
+#[test]
+fn a_guest_is_told_its_memory_and_its_vcpus() {
+    let web = Domain {
+        memory_kib: 8 << 10,
+        maxmem_kib: 16 << 10,
+        ..pvh("web")
+    };
+    let mut scene = running(vec![web]);
+    let value = |scene: &Scene, node: &str| scene.store.value(&format!("/local/domain/2/{node}"));
+    scene.host.set_memory("web", 12 << 10).unwrap();
+    scene.host.set_vcpus("web", 3).unwrap();
+    let wanted = ["12288", "online", "online", "online", "offline"];
+    let nodes = [
+        "memory/target",
+        "cpu/0/availability",
+        "cpu/1/availability",
+        "cpu/2/availability",
+        "cpu/3/availability",
+    ];
+    assert_eq!(nodes.map(|node| value(&scene, node)), wanted);
+    assert_eq!(
+        scene.xen.machine().domains[&DomId(2)].max_pages,
+        ((12 << 10) + MEMORY_SLACK_KIB) / 4
+    );
+    // A store that forgot everything is told the same.
+    scene.store.forget_all();
+    scene.end("store", ShutdownReason::Crash);
+    scene.host.run_due();
+    assert_eq!(nodes.map(|node| value(&scene, node)), wanted);
+    scene.host.set_vcpus("web", 1).unwrap();
+    assert_eq!(value(&scene, "cpu/1/availability"), "offline");
+    scene.finish();
+}
+
+#[test]
+fn what_a_guest_cannot_have_is_refused() {
+    let mut scene = running(vec![pvh("web")]);
+    for kib in [0, 4095, (8 << 10) + 1, u64::MAX] {
+        let refused = scene.host.set_memory("web", kib).unwrap_err().to_string();
+        assert_eq!(refused, format!("memory in KiB {kib}; accepted: 4096 to 8192"));
+    }
+    for vcpus in [0, 5, u16::MAX] {
+        let refused = scene.host.set_vcpus("web", vcpus).unwrap_err().to_string();
+        assert_eq!(refused, format!("vcpus {vcpus}; accepted: 1 to 4"));
+    }
+    assert_eq!(scene.host.set_memory("store", 8 << 10), Err(RequestError::NoStore));
+    assert_eq!(scene.host.set_vcpus("nobody", 1), Err(RequestError::Unknown));
+    scene.host.destroy("web").unwrap();
+    assert_eq!(scene.host.set_memory("web", 8 << 10), Err(RequestError::NotRunning));
     scene.finish();
 }

@@ -19,11 +19,14 @@ fn text(nodes: &[Node]) -> String {
     text
 }
 
-fn built(domid: u16) -> Built {
+fn built(domain: &Domain, domid: u16) -> Built {
     Built {
         domid: DomId(domid),
         console: (0xfefff, 2),
         store: Some((0xfeffc, 3)),
+        target_kib: domain.memory_kib,
+        vcpus: domain.vcpus,
+        channels: Vec::new(),
         times: Times::default(),
     }
 }
@@ -70,7 +73,7 @@ fn of_a_pvh_domain() {
 /vm/01234567-89ab-cdef-0123-456789abcdef/name = "web" n0,r7
 /vm/01234567-89ab-cdef-0123-456789abcdef/uuid = "01234567-89ab-cdef-0123-456789abcdef" n0,r7
 "#;
-    assert_eq!(text(&tree::of_domain(&web, &built(7))), expected);
+    assert_eq!(text(&tree::of_domain(&web, &built(&web, 7))), expected);
 }
 
 /// The same nodes; what differs is how far memory can grow.
@@ -83,13 +86,14 @@ fn of_a_pv_domain() {
         max_vcpus: 1,
         ..domain
     };
-    let pv = text(&tree::of_domain(&sizes(domain("web")), &built(300)));
+    let of = |domain: &Domain| text(&tree::of_domain(domain, &built(domain, 300)));
+    let pv = of(&sizes(domain("web")));
     assert!(
         pv.contains("/local/domain/300/memory/static-max = \"98304\" n0,r300\n"),
         "{pv}"
     );
     assert!(pv.contains("/local/domain/300/memory/target = \"65536\" n0,r300\n"));
-    let pvh = text(&tree::of_domain(&sizes(pvh("web")), &built(300)));
+    let pvh = of(&sizes(pvh("web")));
     assert_eq!(pv.replace("98304", "65536"), pvh);
 }
 
@@ -127,6 +131,9 @@ fn the_store_gets_just_this() {
             domid: DomId(domid),
             console: ring(xen::GRANT_RESERVED_CONSOLE, 1),
             store: Some(ring(xen::GRANT_RESERVED_XENSTORE, 2)),
+            target_kib: domain.memory_kib,
+            vcpus: domain.vcpus,
+            channels: Vec::new(),
             times: Times::default(),
         };
         expected.extend(tree::of_domain(&domain, &built));

@@ -4,9 +4,10 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use super::keys::{Keys, Report, Value};
-use super::{Places, size, store};
-use crate::{Action, BackendClass, Console, Domain, Kind, MAX_VCPUS, Role, uuid};
+use super::keys::{Keys, Value};
+use super::{Places, device, size, store};
+use crate::source::Report;
+use crate::{Action, BackendClass, Console, Domain, Kind, MAX_CHANNELS, MAX_VCPUS, ManagementSettings, Role, uuid};
 
 const TABLES: &str = "tables [[domain]]";
 const KINDS: [(&str, Kind); 2] = [("pvh", Kind::Pvh), ("pv", Kind::Pv)];
@@ -29,7 +30,51 @@ pub(super) fn read_all(value: &Value<'_>, host: &str, report: &mut Report<'_>) -
 /// Reads one domain. Where something is wrong the report has it, and the domain has a default there.
 fn read(value: &Value<'_>, host: &str, report: &mut Report<'_>) -> Option<(Domain, Places)> {
     let table = value.table(TABLES, report)?;
-    let mut keys = Keys::new(value.path(), table, value.start(), report);
+    let keys = Keys::new(value.path(), table, value.start(), report);
+    Some(read_keys(keys, Images::Named, host, report))
+}
+
+/// What a domain's kernel and ramdisk are.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Images {
+    /// Names of images of the manifest.
+    Named,
+    /// Paths of files.
+    Files,
+}
+
+impl Images {
+    const fn accepted(self) -> &'static str {
+        match self {
+            Self::Named => "the name of an image",
+            Self::Files => "the path of a file",
+        }
+    }
+
+    const fn example(self) -> &'static str {
+        match self {
+            Self::Named => "the name of an image, such as kernel = \"debian\"",
+            Self::Files => "the path of a file, such as kernel = \"/boot/vmlinuz\"",
+        }
+    }
+
+    fn read(self, value: Option<Value<'_>>, report: &mut Report<'_>) -> Option<String> {
+        let value = value?;
+        let text = value.text(self.accepted(), report)?;
+        if matches!(self, Self::Files) && !is_path(text) {
+            value.wrong_value(format!("{text:?}"), self.accepted(), report);
+        }
+        Some(text.to_string())
+    }
+}
+
+/// Whether this can be a file's path.
+fn is_path(text: &str) -> bool {
+    !text.is_empty() && !text.contains('\0')
+}
+
+/// Reads the keys of one domain. Where something is wrong the report has it, and the domain has a default there.
+pub(super) fn read_keys(mut keys: Keys<'_>, images: Images, host: &str, report: &mut Report<'_>) -> (Domain, Places) {
     let name = keys
         .required("name", "the domain's name, such as name = \"web\"", report)
         .and_then(|value| value.text("text", report))
@@ -38,13 +83,10 @@ fn read(value: &Value<'_>, host: &str, report: &mut Report<'_>) -> Option<(Domai
         .get("type", report)
         .and_then(|value| value.choice(&KINDS, report))
         .unwrap_or_default();
-    let kernel = keys
-        .required("kernel", "the name of an image, such as kernel = \"debian\"", report)
-        .and_then(|value| value.text("the name of an image", report))
-        .unwrap_or_default();
-    let ramdisk = keys
-        .get("ramdisk", report)
-        .and_then(|value| value.text("the name of an image", report));
+    let kernel = keys.required("kernel", images.example(), report);
+    let kernel = images.read(kernel, report).unwrap_or_default();
+    let ramdisk = keys.get("ramdisk", report);
+    let ramdisk = images.read(ramdisk, report);
     let command_line = keys
         .get("cmdline", report)
         .and_then(|value| value.text("text", report))
@@ -92,19 +134,24 @@ fn read(value: &Value<'_>, host: &str, report: &mut Report<'_>) -> Option<(Domai
         .get("store-access", report)
         .map(|value| store::read_access(&value, report))
         .unwrap_or_default();
+    let management = read_management(&mut keys, roles.contains(&Role::Management), report);
+    let uuid = uuid.unwrap_or_else(|| uuid::derive(host, name));
+    let disks = keys
+        .get("disk", report)
+        .map(|value| device::read_disks(&value, report))
+        .unwrap_or_default();
+    let interfaces = keys
+        .get("interface", report)
+        .map(|value| device::read_interfaces(&value, &uuid, report))
+        .unwrap_or_default();
     let places = keys.finish(report);
-    // Without the store nothing else runs.
-    let on_crash = on_crash.unwrap_or(if roles.contains(&Role::Store) {
-        Action::Restart
-    } else {
-        Action::Destroy
-    });
+    let on_crash = on_crash.unwrap_or_else(|| default_on_crash(&roles));
     let domain = Domain {
         name: name.to_string(),
-        uuid: uuid.unwrap_or_else(|| uuid::derive(host, name)),
+        uuid,
         kind,
-        kernel: kernel.to_string(),
-        ramdisk: ramdisk.map(ToString::to_string),
+        kernel,
+        ramdisk,
         command_line: command_line.to_string(),
         memory_kib,
         maxmem_kib,
@@ -120,8 +167,37 @@ fn read(value: &Value<'_>, host: &str, report: &mut Report<'_>) -> Option<(Domai
         serves,
         store_quota,
         store_access,
+        management,
+        disks,
+        interfaces,
     };
-    Some((domain, places))
+    (domain, places)
+}
+
+/// What happens when a domain of these roles crashes and its manifest does not say: without the store nothing else runs.
+pub(super) fn default_on_crash(roles: &[Role]) -> Action {
+    if roles.contains(&Role::Store) {
+        Action::Restart
+    } else {
+        Action::Destroy
+    }
+}
+
+/// What domb offers a domain that manages others.
+fn read_management(keys: &mut Keys<'_>, has_role: bool, report: &mut Report<'_>) -> ManagementSettings {
+    let mut settings = if has_role {
+        ManagementSettings::DEFAULT_OF_ROLE
+    } else {
+        ManagementSettings::default()
+    };
+    if let Some(value) = keys.get("channels", report) {
+        let accepted = format!("1 to {MAX_CHANNELS}");
+        settings.channels = value.number(&accepted, report).unwrap_or(settings.channels);
+    }
+    if let Some(value) = keys.get("image-memory", report) {
+        settings.image_memory_kib = size::read(&value, report).unwrap_or(settings.image_memory_kib);
+    }
+    settings
 }
 
 fn read_vcpus(value: Option<Value<'_>>, report: &mut Report<'_>) -> Option<u16> {

@@ -6,7 +6,8 @@ use alloc::vec;
 use measure::Bank;
 
 use super::Places;
-use super::keys::{Keys, Report, Value};
+use super::keys::{Keys, Value};
+use crate::source::Report;
 use crate::{Host, LogLevel, StoreSettings};
 
 const LOG_LEVELS: [(&str, LogLevel); 5] = [

@@ -6,8 +6,9 @@ use alloc::vec::Vec;
 
 use measure::{Bank, Digest};
 
-use super::keys::{Keys, Report, Value};
+use super::keys::{Keys, Value};
 use super::{ImageSource, Wrong};
+use crate::source::Report;
 use crate::{Error, name};
 
 const TABLES: &str = "tables [image.NAME]";

@@ -8,75 +8,7 @@ use alloc::vec::Vec;
 use ::toml::Spanned;
 use ::toml::de::{DeTable, DeValue};
 
-use super::{Place, Places, SourceError, SourceErrors, Wrong};
-
-/// What was found to be wrong so far.
-pub(super) struct Report<'a> {
-    text: &'a str,
-    file: &'a str,
-    /// The byte at which each line begins.
-    lines: Vec<usize>,
-    /// The byte in the text with each error, to order them by.
-    errors: Vec<(usize, SourceError)>,
-}
-
-impl<'a> Report<'a> {
-    pub(super) fn new(text: &'a str, file: &'a str) -> Self {
-        let ends = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
-        let lines = core::iter::once(0)
-            .chain(ends.map(|(at, _)| at.saturating_add(1)))
-            .collect();
-        Self {
-            text,
-            file,
-            lines,
-            errors: Vec::new(),
-        }
-    }
-
-    pub(super) fn file(&self) -> &'a str {
-        self.file
-    }
-
-    /// Adds an error about the byte `at` of the text.
-    pub(super) fn add(&mut self, at: usize, key: &str, wrong: Wrong) {
-        let Place { line, column } = self.place(at);
-        self.errors.push((
-            at,
-            SourceError {
-                file: self.file.to_owned(),
-                line,
-                column,
-                key: key.to_owned(),
-                wrong,
-            },
-        ));
-    }
-
-    /// Line and column of the byte `at` of the text.
-    pub(super) fn place(&self, at: usize) -> Place {
-        let line = self.lines.partition_point(|start| *start <= at);
-        let start = line
-            .checked_sub(1)
-            .and_then(|index| self.lines.get(index))
-            .copied()
-            .unwrap_or_default();
-        let before = self.text.as_bytes().get(start..at).unwrap_or_default();
-        // Bytes that continue a character of UTF-8 begin with the bits 10.
-        let characters = before.iter().filter(|byte| **byte & 0xc0 != 0x80).count();
-        Place {
-            line,
-            column: characters.saturating_add(1),
-        }
-    }
-
-    /// All errors in the order of the text, or `None` if there are none.
-    pub(super) fn finish(mut self) -> Option<SourceErrors> {
-        self.errors.sort_by_key(|(at, _)| *at);
-        let errors: Vec<SourceError> = self.errors.into_iter().map(|(_, error)| error).collect();
-        (!errors.is_empty()).then_some(SourceErrors(errors))
-    }
-}
+use super::{Places, Report, Wrong};
 
 /// A table whose keys are taken one by one; what is left in the end is unknown.
 pub(super) struct Keys<'t> {
@@ -93,6 +25,7 @@ impl<'t> Keys<'t> {
         let places = Places {
             table: report.place(start),
             values: alloc::collections::BTreeMap::new(),
+            items: alloc::collections::BTreeMap::new(),
         };
         Self {
             path: path.to_owned(),
@@ -108,6 +41,10 @@ impl<'t> Keys<'t> {
         self.known.push(key);
         let value = self.table.get(key)?;
         self.places.values.insert(key, report.place(value.span().start));
+        if let Some(items) = value.get_ref().as_array() {
+            let items = items.iter().map(|item| report.place(item.span().start)).collect();
+            self.places.items.insert(key, items);
+        }
         Some(Value {
             path: self.path_of(key),
             value,

@@ -2,7 +2,8 @@
 
 use alloc::format;
 
-use super::keys::{Report, Value};
+use super::keys::Value;
+use crate::source::Report;
 
 const ACCEPTED: &str = "a whole number of MiB, or text such as \"5 GiB\", \"8 MiB\", \"4096 KiB\"";
 const UNITS: [(&str, u64); 3] = [("KiB", 1), ("MiB", 1 << 10), ("GiB", 1 << 20)];

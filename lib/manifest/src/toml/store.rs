@@ -5,7 +5,8 @@ use alloc::string::ToString;
 use alloc::vec::Vec;
 
 use super::Places;
-use super::keys::{Keys, Report, Value};
+use super::keys::{Keys, Value};
+use crate::source::Report;
 use crate::{MAX_RECOVERY_MIB, StoreAccess, StoreQuota, StoreRight, StoreSettings};
 
 const RIGHTS: [(&str, StoreRight); 2] = [("read", StoreRight::Read), ("write", StoreRight::Write)];

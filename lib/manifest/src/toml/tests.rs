@@ -8,8 +8,10 @@ use measure::{Bank, Digests};
 use proptest::prelude::*;
 
 use super::*;
+use crate::device::{Access, Address, Disk, DiskBackend, Format, Interface, Mac, Rate, Vdev};
 use crate::{
-    Action, BackendClass, Console, Kind, LogLevel, Role, StoreAccess, StoreQuota, StoreRight, StoreSettings, uuid,
+    Action, BackendClass, Console, Kind, LogLevel, ManagementSettings, Role, StoreAccess, StoreQuota, StoreRight,
+    StoreSettings, uuid,
 };
 
 const FULL: &str = r#"
@@ -50,6 +52,35 @@ store-access = [
     { path = "/local/domain/*/data", access = "read" },
     { of = "store", path = "**", access = "write" },
 ]
+channels = 3
+image-memory = "64 MiB"
+
+[[domain.disk]]
+backend = "web"
+target = "/srv/web.qcow2"
+format = "qcow2"
+vdev = "hdc"
+cdrom = true
+backendtype = "qdisk"
+discard = true
+direct-io-safe = true
+trusted = false
+
+[[domain.disk]]
+target = "/dev/vg/web"
+vdev = "xvda"
+
+[[domain.interface]]
+backend = "web"
+bridge = "br-lan"
+mac = "02:00:00:01:02:03"
+ip = ["192.0.2.1", "2001:db8::/64"]
+rate = "10Mb/s"
+mtu = 9000
+vifname = "web0"
+trusted = false
+
+[[domain.interface]]
 
 [[domain]]
 name = "store"
@@ -179,6 +210,64 @@ fn every_key_is_read() {
                     access: StoreRight::Write,
                 },
             ],
+            management: ManagementSettings {
+                channels: 3,
+                image_memory_kib: 64 << 10,
+            },
+            disks: vec![
+                Disk {
+                    backend: Some("web".into()),
+                    target: "/srv/web.qcow2".into(),
+                    format: Format::Qcow2,
+                    vdev: Vdev::parse("hdc").unwrap(),
+                    access: Access::ReadOnly,
+                    cdrom: true,
+                    backend_type: Some(DiskBackend::Qdisk),
+                    discard: true,
+                    direct_io_safe: true,
+                    trusted: false,
+                },
+                Disk {
+                    backend: None,
+                    target: "/dev/vg/web".into(),
+                    format: Format::Raw,
+                    vdev: Vdev::parse("xvda").unwrap(),
+                    access: Access::ReadWrite,
+                    cdrom: false,
+                    backend_type: None,
+                    discard: true,
+                    direct_io_safe: false,
+                    trusted: true,
+                },
+            ],
+            interfaces: vec![
+                Interface {
+                    backend: Some("web".into()),
+                    bridge: "br-lan".into(),
+                    mac: Mac([2, 0, 0, 1, 2, 3]),
+                    ip: vec![
+                        Address::parse("192.0.2.1").unwrap(),
+                        Address::parse("2001:db8::/64").unwrap()
+                    ],
+                    rate: Some(Rate {
+                        bytes_per_second: 1_250_000,
+                        interval_us: 50_000,
+                    }),
+                    mtu: Some(9000),
+                    vifname: Some("web0".into()),
+                    trusted: false,
+                },
+                Interface {
+                    backend: None,
+                    bridge: "xenbr0".into(),
+                    mac: Mac::derive(&web.uuid, 1),
+                    ip: vec![],
+                    rate: None,
+                    mtu: None,
+                    vifname: None,
+                    trusted: true,
+                },
+            ],
         }
     );
     assert_eq!(
@@ -204,6 +293,9 @@ fn every_key_is_read() {
             serves: vec![],
             store_quota: StoreQuota::default(),
             store_access: vec![],
+            management: ManagementSettings::default(),
+            disks: vec![],
+            interfaces: vec![],
         }
     );
     let images = host_file
@@ -212,7 +304,21 @@ fn every_key_is_read() {
         .map(|image| image_of(&host_file, image))
         .collect();
     let manifest = host_file.manifest(images);
-    assert_eq!(manifest.check(), []);
+    // A host with one driver, which cannot serve itself.
+    let texts: Vec<String> = manifest
+        .check()
+        .iter()
+        .map(|problem| host_file.place(problem).to_string())
+        .collect();
+    assert_eq!(
+        texts,
+        [
+            "demo.toml:42:1: domain.disk: domain web: disk 0: backend: the domain itself; accepted: another",
+            "demo.toml:53:1: domain.disk: domain web: disk 1: backend: none, and no other domain serves vbd",
+            "demo.toml:57:1: domain.interface: domain web: interface 0: backend: the domain itself; accepted: another",
+            "demo.toml:67:1: domain.interface: domain web: interface 1: backend: none, and no other domain serves vif",
+        ]
+    );
     assert_eq!(Manifest::decode(&manifest.encode()), Ok(manifest));
 }
 
@@ -256,12 +362,13 @@ fn syntax() {
 fn unknown_keys() {
     assert_eq!(
         errors("[extra]"),
-        "h.toml:6:2: extra: unknown key; accepted here: host, store, image, domain"
+        "h.toml:6:2: extra: unknown key; accepted here: host, store, image, domain, keys, classes, access"
     );
     assert_eq!(
         domain_errors("vcpu = 2"),
         "h.toml:10:1: domain.vcpu: unknown key; accepted here: name, type, kernel, ramdisk, cmdline, memory, maxmem, vcpus, \
-         maxvcpus, uuid, autostart, needs, on_poweroff, on_reboot, on_crash, console, roles, serves, store-quota, store-access"
+         maxvcpus, uuid, autostart, needs, on_poweroff, on_reboot, on_crash, console, roles, serves, store-quota, store-access, \
+         channels, image-memory, disk, interface"
     );
     assert_eq!(
         errors("[image.x]\nfile = \"f\"\n  md5 = \"\""),
@@ -528,6 +635,18 @@ fn what_the_check_finds_is_placed() {
             "10:15: domain.store-quota: domain d: quota path of 3073; accepted: 64 to 3072",
         ),
         (
+            "channels = 8",
+            "10:12: domain.channels: domain d: channels, but roles has no management",
+        ),
+        (
+            "roles = [\"management\"]\nchannels = 65",
+            "11:12: domain.channels: domain d: channels: 65; accepted: 1 to 64",
+        ),
+        (
+            "roles = [\"management\"]\nimage-memory = \"65 GiB\"",
+            "11:16: domain.image-memory: domain d: image-memory of 68157440 KiB; accepted: 0 to 67108864 KiB (64 GiB), a multiple of 4 KiB",
+        ),
+        (
             "store-access = [{ of = \"x\", path = \"data\", access = \"read\" }]",
             "10:16: domain.store-access: domain d: store-access: of \"x\": there is no such domain",
         ),
@@ -597,10 +716,10 @@ fn errors_about_images_are_placed() {
 fn errors_about_a_domains_kernel_are_placed() {
     let host_file = read(FULL, "demo.toml").unwrap();
     let error = host_file.domain_error(1, "kernel", "no ELF file".into());
-    assert_eq!(error.to_string(), "demo.toml:42:10: domain.kernel: no ELF file");
+    assert_eq!(error.to_string(), "demo.toml:71:10: domain.kernel: no ELF file");
     // A key that is not written: the table's place.
     let error = host_file.domain_error(1, "ramdisk", "empty".into());
-    assert_eq!(error.to_string(), "demo.toml:40:1: domain.ramdisk: empty");
+    assert_eq!(error.to_string(), "demo.toml:69:1: domain.ramdisk: empty");
 }
 
 #[test]

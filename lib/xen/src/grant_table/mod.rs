@@ -1,9 +1,10 @@
 //! Pages that domains lend each other (public/grant_table.h): [`GrantedPage`] is one that another domain granted to this
-//! one, mapped in the window of `mmu`; [`OwnTable`] grants pages of this domain.
+//! one, mapped in the window of `mmu`; [`copy_granted`] copies out of such pages; [`OwnTable`] grants pages of this domain.
 //!
 //! Needs no privilege: whoever is named in a grant may map it. Xen itself enters and removes the mapping, so that it
 //! knows who still holds the page.
 
+mod copy;
 mod own;
 
 use xen_sys as sys;
@@ -12,6 +13,7 @@ use crate::mmu::WindowPage;
 use crate::ring::SharedPage;
 use crate::{DomId, Errno, Error, Result, hypercall};
 
+pub use copy::{CopyError, GrantStatus, GrantedBytes, copy_granted};
 pub use own::OwnTable;
 
 /// Status codes of grant operations (`GNTST_*`), as the error numbers that mean the same.

@@ -1,7 +1,7 @@
 //! A real host: Linux in Xen's initial domain.
 
 use std::io;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd as _, BorrowedFd};
 
 use super::error::DeviceError;
 use super::event_channel::EventChannels;

@@ -11,14 +11,15 @@ use super::error::DeviceError;
 use super::ioctl;
 use crate::DomId;
 
-const PATH: &str = "/dev/xen/evtchn";
+pub(super) const PATH: &str = "/dev/xen/evtchn";
 const GROUP: u8 = b'E';
 const BIND_VIRQ: u8 = 0;
 const BIND_INTERDOMAIN: u8 = 1;
+const BIND_UNBOUND_PORT: u8 = 2;
 const UNBIND: u8 = 3;
 const NOTIFY: u8 = 4;
 
-/// `struct ioctl_evtchn_bind_virq`, `_unbind`, `_notify`: one number each.
+/// `struct ioctl_evtchn_bind_virq`, `_bind_unbound_port`, `_unbind`, `_notify`: one number each.
 #[repr(C)]
 struct Number(u32);
 
@@ -33,6 +34,12 @@ struct BindInterdomain {
 #[derive(Debug)]
 pub(super) struct EventChannels(File);
 
+impl AsFd for EventChannels {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
 impl EventChannels {
     pub(super) fn open() -> Result<Self, DeviceError> {
         let flags = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or(0);
@@ -43,10 +50,6 @@ impl EventChannels {
             .open(PATH)
             .map(Self)
             .map_err(DeviceError::new(PATH, "open"))
-    }
-
-    pub(super) fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
     }
 
     pub(super) fn bind_virq(&self, virq: u32) -> Result<u32, DeviceError> {
@@ -65,6 +68,13 @@ impl EventChannels {
             .map_err(DeviceError::new(PATH, "IOCTL_EVTCHN_BIND_INTERDOMAIN"))
     }
 
+    /// Makes a port to which `remote` may bind.
+    pub(super) fn offer(&self, remote: DomId) -> Result<u32, DeviceError> {
+        // SAFETY: the argument of this request; no pointers.
+        unsafe { ioctl::call(&self.0, GROUP, BIND_UNBOUND_PORT, &mut Number(remote.0.into())) }
+            .map_err(DeviceError::new(PATH, "IOCTL_EVTCHN_BIND_UNBOUND_PORT"))
+    }
+
     pub(super) fn unbind(&self, port: u32) {
         // SAFETY: the argument of this request; no pointers. It is refused only where the port is not ours.
         let _ = unsafe { ioctl::call(&self.0, GROUP, UNBIND, &mut Number(port)) };
@@ -78,9 +88,9 @@ impl EventChannels {
     }
 
     /// The next port that fired, which the kernel masks.
-    pub(super) fn next(&mut self) -> Result<Option<u32>, DeviceError> {
+    pub(super) fn next(&self) -> Result<Option<u32>, DeviceError> {
         let mut port = [0; 4];
-        match self.0.read(&mut port) {
+        match (&self.0).read(&mut port) {
             Ok(4) => Ok(Some(u32::from_ne_bytes(port))),
             Ok(_) => Ok(None),
             Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => Ok(None),
@@ -88,8 +98,8 @@ impl EventChannels {
         }
     }
 
-    pub(super) fn unmask(&mut self, port: u32) -> Result<(), DeviceError> {
-        self.0
+    pub(super) fn unmask(&self, port: u32) -> Result<(), DeviceError> {
+        (&self.0)
             .write_all(&port.to_ne_bytes())
             .map_err(DeviceError::new(PATH, "write"))
     }

@@ -1,7 +1,8 @@
 //! Pages granted to this domain (Linux: include/uapi/xen/gntdev.h).
 
 use std::fs::File;
-use std::os::fd::OwnedFd;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::rc::Rc;
 
@@ -10,10 +11,13 @@ use super::ioctl;
 use super::page::MappedPage;
 use crate::DomId;
 
-const PATH: &str = "/dev/xen/gntdev";
+pub(super) const PATH: &str = "/dev/xen/gntdev";
 const GROUP: u8 = b'G';
 const MAP_GRANT_REF: u8 = 0;
 const UNMAP_GRANT_REF: u8 = 1;
+const SET_UNMAP_NOTIFY: u8 = 7;
+/// `UNMAP_NOTIFY_CLEAR_BYTE | UNMAP_NOTIFY_SEND_EVENT`.
+const CLEAR_BYTE_AND_SEND_EVENT: u32 = 1 | 2;
 
 /// `struct ioctl_gntdev_map_grant_ref`, for one page.
 #[repr(C)]
@@ -33,6 +37,14 @@ struct Unmap {
     index: u64,
     count: u32,
     padding: u32,
+}
+
+/// `struct ioctl_gntdev_unmap_notify`, and `struct ioctl_gntalloc_unmap_notify`.
+#[repr(C)]
+struct UnmapNotify {
+    index: u64,
+    action: u32,
+    port: u32,
 }
 
 /// The device.
@@ -81,6 +93,18 @@ pub(super) fn unmap(device: &OwnedFd, index: u64) {
     let _ = unsafe { ioctl::call(device, GROUP, UNMAP_GRANT_REF, &mut request) };
 }
 
+/// Has the kernel clear a byte and send an event on `port` when a page is unmapped, also by the end of this process. `device`
+/// is gntdev or gntalloc, which number this request alike; `index` names the byte.
+pub(super) fn notify_when_unmapped(device: impl AsFd, index: u64, port: u32) -> io::Result<()> {
+    let mut request = UnmapNotify {
+        index,
+        action: CLEAR_BYTE_AND_SEND_EVENT,
+        port,
+    };
+    // SAFETY: the argument of this request; no pointers.
+    unsafe { ioctl::call(device, GROUP, SET_UNMAP_NOTIFY, &mut request) }.map(|_| ())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -89,5 +113,6 @@ mod tests {
     fn the_arguments_have_the_sizes_of_the_header() {
         assert_eq!(size_of::<Map>(), 24);
         assert_eq!(size_of::<Unmap>(), 16);
+        assert_eq!(size_of::<UnmapNotify>(), 16);
     }
 }

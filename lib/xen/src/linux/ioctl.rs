@@ -7,14 +7,14 @@ use std::os::fd::AsFd;
 use rustix::ioctl::{Direction, Ioctl, IoctlOutput, Opcode, opcode};
 
 /// A request with an argument that the kernel may read and write; its answer is the call's result.
-struct Request<'a, T> {
+struct Request {
     opcode: Opcode,
-    argument: &'a mut T,
+    argument: *mut c_void,
 }
 
-// SAFETY: `as_ptr` gives a `T` that lives through the call, and may be written; the result is a plain number. That `T` is
-// what the device expects is the promise of `call`'s callers.
-unsafe impl<T> Ioctl for Request<'_, T> {
+// SAFETY: `as_ptr` gives what lives through the call, and may be written; the result is a plain number. That it is what the
+// device expects is the promise of the callers of `call` and `call_long`.
+unsafe impl Ioctl for Request {
     type Output = IoctlOutput;
     const IS_MUTATING: bool = true;
 
@@ -23,7 +23,7 @@ unsafe impl<T> Ioctl for Request<'_, T> {
     }
 
     fn as_ptr(&mut self) -> *mut c_void {
-        (&raw mut *self.argument).cast()
+        self.argument
     }
 
     unsafe fn output_from_ptr(out: IoctlOutput, _: *mut c_void) -> rustix::io::Result<Self::Output> {
@@ -38,7 +38,30 @@ unsafe impl<T> Ioctl for Request<'_, T> {
 /// or Xen does with them.
 pub(super) unsafe fn call<T>(device: impl AsFd, group: u8, number: u8, argument: &mut T) -> io::Result<u32> {
     let opcode = opcode::from_components(Direction::None, group, number, size_of::<T>());
-    // SAFETY: the caller vouches for the argument.
+    let argument = (&raw mut *argument).cast();
+    // SAFETY: the caller vouches for the argument, which is borrowed for the call.
+    let answer = unsafe { rustix::ioctl::ioctl(device, Request { opcode, argument })? };
+    u32::try_from(answer).map_err(|_| io::ErrorKind::InvalidData.into())
+}
+
+/// Asks a device with an argument that is longer than its type in the header, which ends with the first of many elements:
+/// `size` is that type's.
+///
+/// # Safety
+/// As [`call`]; `argument` must hold as many elements as it says.
+pub(super) unsafe fn call_long(
+    device: impl AsFd,
+    group: u8,
+    number: u8,
+    size: usize,
+    argument: &mut [u64],
+) -> io::Result<u32> {
+    if size_of_val(argument) < size {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    let opcode = opcode::from_components(Direction::None, group, number, size);
+    let argument = argument.as_mut_ptr().cast();
+    // SAFETY: the caller vouches for the argument, which is borrowed for the call.
     let answer = unsafe { rustix::ioctl::ioctl(device, Request { opcode, argument })? };
     u32::try_from(answer).map_err(|_| io::ErrorKind::InvalidData.into())
 }

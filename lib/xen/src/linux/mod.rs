@@ -1,26 +1,37 @@
-//! Linux as the host of a store server: the rings and the event channels of other domains, and who of them is alive.
+//! Linux as a domain of Xen.
 //!
+//! As the host of a store server: the rings and the event channels of other domains, and who of them is alive. Both of these
+//! are a [`RingHost`]:
 //! - [`Devices`] is a real one: `/dev/xen/gntdev`, `/dev/xen/evtchn`, `/dev/xen/privcmd`.
 //! - [`RingFiles`] stands in for it on a machine without Xen: each domain's ring page is a file.
 //!
-//! Both are a [`RingHost`].
+//! Without any privilege:
+//! - [`VchanClient`] and [`VchanServer`]: streams of bytes to another domain (`/dev/xen/gntdev`, `/dev/xen/gntalloc`,
+//!   `/dev/xen/evtchn`).
+//! - [`GrantedMemory`]: memory of this process that another domain may read (`/dev/xen/gntalloc`).
 
 mod devices;
 mod error;
 mod event_channel;
 mod grant;
+mod granted_memory;
 mod ioctl;
 mod page;
 mod privcmd;
 mod ring_files;
 mod store_ring;
+mod vchan_client;
+mod vchan_server;
 
 use std::os::fd::BorrowedFd;
 
 pub use devices::Devices;
 pub use error::DeviceError;
+pub use granted_memory::GrantedMemory;
 pub use page::MappedPage;
 pub use ring_files::RingFiles;
+pub use vchan_client::{ConnectError, VchanClient};
+pub use vchan_server::VchanServer;
 
 use crate::DomId;
 

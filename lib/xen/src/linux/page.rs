@@ -46,6 +46,16 @@ impl MappedPage {
         self
     }
 
+    /// Has the kernel clear the byte at `offset` and send an event on `port` when a granted page is unmapped, also by the end
+    /// of this process.
+    pub(super) fn notify_when_unmapped(&self, offset: usize, port: u32) -> Result<(), DeviceError> {
+        match &self.grant {
+            None => Ok(()),
+            Some((device, index)) => grant::notify_when_unmapped(&**device, index + offset as u64, port)
+                .map_err(DeviceError::new(grant::PATH, "IOCTL_GNTDEV_SET_UNMAP_NOTIFY")),
+        }
+    }
+
     /// The page.
     #[must_use]
     pub fn shared_page(&self) -> SharedPage<'_> {

@@ -1,7 +1,7 @@
 //! The memory behind a shared page: an address.
 
 use core::marker::PhantomData;
-use core::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering};
 
 use crate::PAGE_SIZE;
 
@@ -41,6 +41,20 @@ impl<'a> Memory<'a> {
         unsafe { AtomicU64::from_ptr(self.address.add(offset).cast()) }
     }
 
+    /// The 16-bit field at a multiple of two within the page.
+    pub(super) fn half(self, offset: usize) -> &'a AtomicU16 {
+        debug_assert!(offset.is_multiple_of(2) && offset + 2 <= PAGE_SIZE);
+        // SAFETY: as in `word`.
+        unsafe { AtomicU16::from_ptr(self.address.add(offset).cast()) }
+    }
+
+    /// The field of one byte within the page.
+    pub(super) fn octet(self, offset: usize) -> &'a AtomicU8 {
+        debug_assert!(offset < PAGE_SIZE);
+        // SAFETY: as in `word`.
+        unsafe { AtomicU8::from_ptr(self.address.add(offset)) }
+    }
+
     /// Reads a byte within the page.
     pub(super) fn byte(self, offset: usize) -> u8 {
         self.octet(offset).load(Ordering::Relaxed)
@@ -49,11 +63,5 @@ impl<'a> Memory<'a> {
     /// Writes a byte within the page.
     pub(super) fn set_byte(self, offset: usize, value: u8) {
         self.octet(offset).store(value, Ordering::Relaxed);
-    }
-
-    fn octet(self, offset: usize) -> &'a AtomicU8 {
-        debug_assert!(offset < PAGE_SIZE);
-        // SAFETY: as in `word`.
-        unsafe { AtomicU8::from_ptr(self.address.add(offset)) }
     }
 }

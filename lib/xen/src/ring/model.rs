@@ -7,7 +7,7 @@ use alloc::collections::BTreeMap;
 use core::ops::Range;
 
 use loom::cell::UnsafeCell;
-use loom::sync::atomic::{AtomicU32, AtomicU64};
+use loom::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64};
 
 pub(super) use loom::sync::atomic::fence;
 
@@ -68,17 +68,25 @@ impl<'a> Memory<'a> {
         unreachable!("no model has such a field")
     }
 
+    pub(super) fn half(self, _: usize) -> &'a AtomicU16 {
+        unreachable!("no model has such a field")
+    }
+
+    pub(super) fn octet(self, _: usize) -> &'a AtomicU8 {
+        unreachable!("no model has such a field")
+    }
+
     pub(super) fn byte(self, offset: usize) -> u8 {
         // SAFETY: loom has just found that nobody writes it meanwhile.
-        self.octet(offset).with(|byte| unsafe { *byte })
+        self.cell(offset).with(|byte| unsafe { *byte })
     }
 
     pub(super) fn set_byte(self, offset: usize, value: u8) {
         // SAFETY: loom has just found that nobody touches it meanwhile.
-        self.octet(offset).with_mut(|byte| unsafe { *byte = value });
+        self.cell(offset).with_mut(|byte| unsafe { *byte = value });
     }
 
-    fn octet(self, offset: usize) -> &'a UnsafeCell<u8> {
+    fn cell(self, offset: usize) -> &'a UnsafeCell<u8> {
         self.page().bytes.get(&offset).expect("a byte of the model")
     }
 }

@@ -1,4 +1,4 @@
-//! What is wrong with a host manifest's text, and where.
+//! One thing that is wrong with a text, and all of them.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -10,7 +10,7 @@ use crate::{Error, Problem};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{file}:{line}:{column}: {}{wrong}", prefix(key))]
 pub struct SourceError {
-    /// The file's name, as it was given to [`super::read`].
+    /// The file's name, as it was given to the reader.
     pub file: String,
     /// The line, counted from 1.
     pub line: usize,
@@ -26,7 +26,7 @@ pub struct SourceError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Wrong {
-    /// The text is no TOML.
+    /// The text is not of its format: TOML, or xl's language.
     #[error("{0}")]
     Syntax(String),
     /// The table has no such key.
@@ -60,9 +60,30 @@ pub enum Wrong {
     /// Something that [`crate::Manifest::check`] found.
     #[error("{0}")]
     Manifest(Problem),
-    /// An image's name is none.
+    /// Something that [`crate::Manifest::check`] found, which two places do not agree about.
+    #[error("{problem} ({file}:{line}:{column})")]
+    Contradiction {
+        /// What is wrong.
+        problem: Problem,
+        /// The file's name.
+        file: String,
+        /// The line of the other place, counted from 1.
+        line: usize,
+        /// Its column in characters, counted from 1.
+        column: usize,
+    },
+    /// An image's name is none, or something that [`crate::Domain::check`] found.
     #[error("{0}")]
     Name(Error),
+    /// The key is known and what it asks for cannot be had.
+    #[error("cannot be honoured: {reason}")]
+    Refused {
+        /// Why, and what to write instead.
+        reason: String,
+    },
+    /// The key says nothing here, and that is as its format defines it. Not an error.
+    #[error("note: {0}")]
+    Note(String),
     /// A file that the manifest names cannot be used.
     #[error("{0}")]
     File(String),
