@@ -57,8 +57,8 @@ unit:
 	@echo "== unit tests"
 	@$(CARGO) test --workspace --exclude scenarios --exclude domb-image --exclude bare-guest \
 		--exclude stubdom --exclude xenstore-guard-image --exclude store-peers
-	@echo "== the store's daemon, by the advisories that broke others"
-	@$(CARGO) test -p store-peers --lib --test advisories
+	@echo "== the store's daemon: stock clients, the stock stores beside it, restarts, advisories"
+	@$(CARGO) test -p store-peers
 
 fuzz-replay:
 	@echo "== fuzz targets: seeds and a short run each"

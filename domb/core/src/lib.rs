@@ -18,6 +18,7 @@ pub mod host;
 pub mod management;
 pub mod memory_map;
 pub mod operator;
+pub mod policy;
 pub mod pv;
 pub mod pvh;
 pub mod restart;

@@ -251,7 +251,7 @@ impl Domain {
 }
 
 /// The first item that stands there before, too.
-fn twice<T: PartialEq>(items: &[T]) -> Option<&T> {
+pub(crate) fn twice<T: PartialEq>(items: &[T]) -> Option<&T> {
     let before = |(index, item): &(usize, &T)| items.iter().take(*index).any(|other| other == *item);
     items.iter().enumerate().find(before).map(|(_, item)| item)
 }

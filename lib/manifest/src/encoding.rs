@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 
 use serde::Serialize;
 
-use crate::{Domain, Error, Manifest, policy};
+use crate::{Domain, Error, Host, Image, Manifest, Policy, policy};
 
 /// What the encoding of a manifest begins with. The last character is the version of the format.
 const MANIFEST_MAGIC: [u8; 8] = *b"DOMBMAN3";
@@ -32,22 +32,60 @@ impl Manifest {
     /// image is wrong; [`Error::Policy`] with the first thing that is wrong with the policy. What is wrong with single
     /// domains is left to [`Manifest::check`].
     pub fn decode(bytes: &[u8]) -> Result<Self, Error> {
-        let encoded = bytes
-            .strip_prefix(&MANIFEST_MAGIC)
-            .ok_or_else(|| Error::Magic(bytes.iter().copied().take(MANIFEST_MAGIC.len()).collect()))?;
-        let manifest: Self = postcard::from_bytes(encoded).map_err(|error| Error::Encoding(format!("{error}")))?;
-        let again = manifest.encode();
-        if again != bytes {
-            let same = again
-                .iter()
-                .zip(bytes)
-                .take_while(|(ours, given)| ours == given)
-                .count();
-            return Err(Error::NotCanonical(same));
-        }
+        let (mut manifest, rest) = Self::decode_front(bytes)?;
+        let policy: Policy;
+        (policy, _) = postcard::take_from_bytes(rest).map_err(|error| damaged(&error))?;
+        let again = postcard::to_extend(&policy, Vec::new()).map_err(|error| damaged(&error))?;
+        let before = bytes.len().saturating_sub(rest.len());
+        same(&again, rest, before)?;
+        manifest.policy = policy;
         manifest.check_structure()?;
         policy::errors(&manifest).into_iter().next().map_or(Ok(manifest), Err)
     }
+
+    /// Reads all of a canonical encoding but the policy, at which it does not look: for whoever takes no part in what
+    /// domains ask for. The store reads its manifest so.
+    ///
+    /// # Errors
+    /// As [`Manifest::decode`] for what it reads.
+    pub fn decode_without_policy(bytes: &[u8]) -> Result<Self, Error> {
+        let (manifest, _) = Self::decode_front(bytes)?;
+        manifest.check_structure()?;
+        Ok(manifest)
+    }
+
+    /// Reads what stands before the policy, and gives the bytes of the policy.
+    fn decode_front(bytes: &[u8]) -> Result<(Self, &[u8]), Error> {
+        let encoded = bytes
+            .strip_prefix(&MANIFEST_MAGIC)
+            .ok_or_else(|| Error::Magic(bytes.iter().copied().take(MANIFEST_MAGIC.len()).collect()))?;
+        let (front, rest) =
+            postcard::take_from_bytes::<(Host, Vec<Image>, Vec<Domain>)>(encoded).map_err(|error| damaged(&error))?;
+        let again = encode(MANIFEST_MAGIC, &front);
+        let length = bytes.len().saturating_sub(rest.len());
+        same(&again, bytes.get(..length).unwrap_or_default(), 0)?;
+        let (host, images, domains) = front;
+        let manifest = Self {
+            host,
+            images,
+            domains,
+            policy: Policy::default(),
+        };
+        Ok((manifest, rest))
+    }
+}
+
+fn damaged(error: &postcard::Error) -> Error {
+    Error::Encoding(format!("{error}"))
+}
+
+/// Whether what was read is what encoding the result gives; `before` bytes stand before it.
+fn same(again: &[u8], given: &[u8], before: usize) -> Result<(), Error> {
+    if again == given {
+        return Ok(());
+    }
+    let same = again.iter().zip(given).take_while(|(ours, given)| ours == given);
+    Err(Error::NotCanonical(before.saturating_add(same.count())))
 }
 
 impl Domain {
@@ -90,7 +128,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{Policy, samples};
+    use crate::samples;
 
     #[test]
     fn a_manifest_comes_back() {
@@ -118,6 +156,18 @@ mod tests {
             manifest.encode(),
             b"DOMBMAN3\x04demo\x02\x00\x01\x01\x02\x08\0\0\0\0\0\0\0\0\0\0\x00\x00\x00\x00\x00"
         );
+    }
+
+    #[test]
+    fn the_policy_is_left_alone_by_who_takes_no_part_in_it() {
+        let manifest = samples::manifest();
+        let mut bytes = manifest.encode();
+        bytes.extend([0xff; 20]);
+        let front = Manifest::decode_without_policy(&bytes).unwrap();
+        assert_eq!(front.domains, manifest.domains);
+        assert_eq!(front.policy, Policy::default());
+        bytes[20] = 0xff;
+        assert!(Manifest::decode_without_policy(&bytes).is_err());
     }
 
     #[test]

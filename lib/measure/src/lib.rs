@@ -19,6 +19,8 @@ mod hasher;
 mod parse;
 pub mod record;
 mod replay;
+#[cfg(feature = "signature")]
+pub mod signature;
 
 pub use bank::{Bank, UnknownBank};
 pub use digest::{BadDigest, Digest, Digests};

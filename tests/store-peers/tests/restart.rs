@@ -77,6 +77,22 @@ fn a_domain_that_died_meanwhile_is_forgotten() -> Result<()> {
 }
 
 #[test]
+fn a_domain_that_is_dying_when_the_state_is_taken_is_forgotten() -> Result<()> {
+    with_state(|scene, options| {
+        let mut guest = scene.guest(7)?;
+        ensure!(guest.write(0, "data", b"x")?.is_done());
+        scene.store.terminate()?;
+        // Its page can be mapped still, and that it dies was told while nobody listened.
+        std::fs::write(scene.store.rings().join("dom.7.dying"), "")?;
+        restart(scene, options)?;
+        let known = scene.builder.call(Operation::IsDomainIntroduced, 0, b"7\0")?;
+        ensure!(known == Answer::Done(b"F\0".to_vec()));
+        ensure!(scene.builder.read(0, "/local/domain/7/data")?.is_refused("ENOENT"));
+        Ok(())
+    })
+}
+
+#[test]
 fn a_state_is_taken_once() -> Result<()> {
     with_state(|scene, options| {
         ensure!(scene.builder.write(0, "/first", b"x")?.is_done());

@@ -77,6 +77,14 @@ pub enum Error {
     /// The set-up cannot go on.
     #[error("set-up: {0}")]
     Setup(String),
+    /// A Python package could not be had.
+    #[error("Python package {package}: {source}")]
+    PythonPackage {
+        /// Its name on PyPI.
+        package: String,
+        /// What failed.
+        source: Box<Error>,
+    },
     /// A file has content that the testbed cannot use.
     #[error("{path}: {reason}", path = path.display())]
     Content {

@@ -28,6 +28,7 @@ mod error;
 pub mod initramfs;
 mod machine;
 mod places;
+mod python;
 mod qemu;
 mod running;
 pub mod setup;
@@ -37,6 +38,7 @@ pub use console::{Console, Line, Match};
 pub use error::{Error, Wait};
 pub use machine::Machine;
 pub use places::{cache, scenarios, workspace};
+pub use python::python_with;
 pub use running::Running;
 
 /// Result of this library.

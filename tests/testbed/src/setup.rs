@@ -1,7 +1,8 @@
 //! Brings what the testbed needs onto a Debian machine; quick where it is there already.
 //!
 //! Installed on the host, by name, through apt: [`HOST_PACKAGES`]. Everything else is downloaded as packages and unpacked
-//! into the cache: two releases of Xen, two kernels, busybox, the stock store (whose libraries come with libxen-dev).
+//! into the cache: two releases of Xen, two kernels, busybox, the stock store (whose libraries come with libxen-dev). pyxs comes
+//! from PyPI.
 //!
 //! QEMU is the release's own, 7.2. The newer 10.0 of its backports emulates SHA and AVX2 and is quicker, but a nested
 //! guest reads CR2 as zero under Xen 4.17 there (a PVH Linux halts at its first page fault), and programs in a stock Dom0
@@ -14,11 +15,11 @@ use std::process::Command;
 
 use crate::assets::{Assets, Kernel, KernelFlavour, Qemu, StockStore, XenVersion};
 use crate::debian::{self, Archive, Release};
-use crate::{Error, Result, command, places};
+use crate::{Error, Result, command, places, python_with};
 
 /// Installed on the host: QEMU; headers and libclang for bindgen; a C++ compiler for libFuzzer; tools for modules and file
-/// systems; and the stock readers of what domb writes, ACPI tables and event logs.
-pub const HOST_PACKAGES: [&str; 9] = [
+/// systems; the stock readers of what domb writes, ACPI tables and event logs; and what Python packages are installed with.
+pub const HOST_PACKAGES: [&str; 10] = [
     "qemu-system-x86",
     "g++",
     "acpica-tools",
@@ -28,7 +29,11 @@ pub const HOST_PACKAGES: [&str; 9] = [
     "kmod",
     "xz-utils",
     "e2fsprogs",
+    "python3-venv",
 ];
+
+/// A client of the store, from PyPI.
+const PYTHON_CLIENT: &str = "pyxs";
 
 /// The release that kernels, busybox and the older Xen come from.
 const BASE: &str = "bookworm";
@@ -42,6 +47,16 @@ pub(crate) fn say(what: &str) {
 /// Does the whole set-up, or what is missing of it. `refresh` asks the archives for newer packages even if all is there.
 pub fn run(refresh: bool) -> Result<Assets> {
     install(&HOST_PACKAGES)?;
+    let assets = fetch(refresh)?;
+    // One test needs it, which tries again and fails without it; all else can go on.
+    if let Err(error) = python_with(PYTHON_CLIENT) {
+        say(&error.to_string());
+    }
+    Ok(assets)
+}
+
+/// Downloads and unpacks what is missing.
+fn fetch(refresh: bool) -> Result<Assets> {
     let cache = std::path::absolute(places::cache()).map_err(Error::file("find", &places::cache()))?;
     if !refresh && let Ok(assets) = Assets::load_from(&cache) {
         say(&format!("nothing to do: {} has everything", cache.display()));

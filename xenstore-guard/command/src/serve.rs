@@ -22,7 +22,7 @@ use crate::arguments::{Assignment, ServeArguments};
 use crate::clients::{Clients, Received};
 use crate::core_affinity::CoreAffinity;
 use crate::host::Host;
-use crate::rings::{self, Rings};
+use crate::rings::Rings;
 use crate::signals::Signals;
 use crate::socket::Socket;
 use crate::{Error, policy_file, readiness, state_file};
@@ -73,12 +73,15 @@ pub fn run(arguments: &ServeArguments) -> Result<(), Error> {
     Ok(())
 }
 
+/// The devices of a host with domains. Of one where only some are there a driver is missing, which is an error.
+const DEVICES: [&str; 3] = ["/dev/xen/evtchn", "/dev/xen/gntdev", "/dev/xen/privcmd"];
+
 /// The ring files of a directory, or this host's domains where it has any.
 fn open_rings(directory: Option<&Path>) -> Result<Option<Rings>, Error> {
     if let Some(directory) = directory {
         return Ok(Some(Rings::new(Box::new(RingFiles::open(directory)?))));
     }
-    if !Path::new("/dev/xen/evtchn").exists() {
+    if !DEVICES.iter().any(|device| Path::new(device).exists()) {
         log::info!("no /dev/xen and no --rings: no domain can be introduced");
         return Ok(None);
     }
@@ -110,6 +113,8 @@ struct Daemon {
     ready: BTreeSet<ConnectionId>,
     /// Whose requests wait while the core keeps them from a transaction of another ([`Server::wake_at`]).
     held: BTreeSet<ConnectionId>,
+    /// Events of rings may wait that their file does not tell of.
+    more_events: bool,
     affinity: CoreAffinity,
 }
 
@@ -149,6 +154,7 @@ impl Daemon {
             _signals: signals,
             ready: BTreeSet::new(),
             held: BTreeSet::new(),
+            more_events: false,
             affinity: CoreAffinity::new(),
         };
         if fresh {
@@ -157,6 +163,8 @@ impl Daemon {
         for connection in served {
             daemon.take_ring_over(connection.peer);
         }
+        // Of what changed before the host was listened to nobody will tell.
+        daemon.look_for_deaths();
         for assignment in &arguments.assign {
             daemon.assign(assignment)?;
         }
@@ -262,6 +270,9 @@ impl Daemon {
             }
             events = told;
             events.clear();
+            if self.more_events {
+                self.take_events()?;
+            }
             self.server.advance(self.host.now());
             for id in std::mem::take(&mut self.ready) {
                 self.turn(id)?;
@@ -295,7 +306,7 @@ impl Daemon {
 
     /// How long to wait: not at all where somebody is not done.
     fn timeout(&self) -> Option<Duration> {
-        if !self.ready.is_empty() {
+        if !self.ready.is_empty() || self.more_events {
             return Some(Duration::ZERO);
         }
         let wake = self.server.wake_at();
@@ -344,18 +355,14 @@ impl Daemon {
         let Some(rings) = &mut self.host.rings else {
             return Ok(());
         };
-        let mut changed = false;
-        while let Some(event) = rings.next_event()? {
-            match event {
-                rings::Event::DomainChanged => changed = true,
-                rings::Event::Ring(domid) => {
-                    if let Some(id) = self.server.connection_of(domid) {
-                        self.ready.insert(id);
-                    }
-                }
-            }
-        }
-        if changed {
+        let events = rings.take_events()?;
+        self.more_events = events.more;
+        let connections = events
+            .rings
+            .iter()
+            .filter_map(|&domid| self.server.connection_of(domid));
+        self.ready.extend(connections);
+        if events.domain_changed {
             self.look_for_deaths();
         }
         Ok(())
@@ -435,9 +442,11 @@ impl Daemon {
                 }
             }
             Err(error) => {
-                log::warn!("domain {domid}: {error}; its ring is ignored until it is introduced again");
                 self.server.ring_failed(id);
                 if let Some(rings) = &mut self.host.rings {
+                    if rings.may_tell(domid) {
+                        log::warn!("domain {domid}: {error}; its ring is ignored until it asks for a fresh start");
+                    }
                     rings.fail(domid, error.as_field());
                 }
             }

@@ -1,9 +1,9 @@
 //! The socket that clients of this host connect to.
 
-use std::fs;
+use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, MetadataExt as _};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
@@ -22,7 +22,8 @@ pub(crate) struct Socket {
 }
 
 impl Socket {
-    /// Makes the socket, for its owner only. What a server that died left there is replaced.
+    /// Makes the socket, for its owner only, and its directory where that is missing: after a start of the host
+    /// /var/run/xenstored is. What a server that died left there is replaced.
     ///
     /// # Errors
     /// [`Error::InUse`] where a server answers; [`Error::NotASocket`] where something else is.
@@ -53,6 +54,12 @@ impl Socket {
             },
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(failed("stat")(error)),
+        }
+        if let Some(directory) = path.parent()
+            && let Err(error) = DirBuilder::new().mode(0o755).create(directory)
+            && !matches!(error.kind(), io::ErrorKind::AlreadyExists | io::ErrorKind::NotFound)
+        {
+            return Err(failed("mkdir")(error));
         }
         let before = umask(Mode::from_raw_mode(0o177));
         let listener = UnixListener::bind(path);
@@ -113,6 +120,24 @@ mod tests {
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         drop(socket);
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn its_directory_is_made_but_not_those_above() {
+        let directory = tempfile::tempdir().unwrap();
+        let socket = Socket::listen(&directory.path().join("xenstored/socket")).unwrap();
+        let mode = fs::metadata(directory.path().join("xenstored"))
+            .unwrap()
+            .permissions()
+            .mode();
+        assert_eq!(mode & 0o077, 0o055);
+        drop(socket);
+        let far = directory.path().join("a/b/socket");
+        let error = Socket::listen(&far).unwrap_err().to_string();
+        assert!(
+            error.ends_with("b/socket: bind: No such file or directory (os error 2)"),
+            "{error}"
+        );
     }
 
     #[test]

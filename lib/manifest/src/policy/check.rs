@@ -1,24 +1,23 @@
 //! Whether the policy is as it must be.
 
-use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use core::fmt::Display;
 
 use super::{
     Access, GuestBox, GuestClass, ImageRule, MAX_ACCESS, MAX_CLASS_DEVICES, MAX_CLASS_GUESTS, MAX_CLASSES, MAX_KEYS,
     MAX_RULES, PolicyError, PolicyPlace, PolicyWrong, Request, Scope,
 };
+use crate::check::twice;
 use crate::domain::{MAX_MEMORY_KIB, MAX_VCPUS, MEMORY_STEP_KIB, MIN_MEMORY_KIB};
 use crate::{Console, Domain, Error, Kind, Manifest, Role, name};
 
-/// The manifest by its names, and what is wrong with the policy so far.
+/// The manifest, and what is wrong with its policy so far.
+///
+/// Names are looked up one after the other: the lists are short, and this is part of an image with a budget.
 struct Check<'m> {
     manifest: &'m Manifest,
-    keys: BTreeMap<&'m str, usize>,
-    classes: BTreeMap<&'m str, usize>,
-    images: BTreeSet<&'m str>,
-    domains: BTreeMap<&'m str, usize>,
     errors: Vec<PolicyError>,
 }
 
@@ -40,10 +39,6 @@ pub(crate) fn errors(manifest: &Manifest) -> Vec<Error> {
     }
     let mut check = Check {
         manifest,
-        keys: first_of(policy.keys.iter().map(|key| key.name.as_str())),
-        classes: first_of(policy.classes.iter().map(|class| class.name.as_str())),
-        images: manifest.images.iter().map(|image| image.name.as_str()).collect(),
-        domains: first_of(manifest.domains.iter().map(|domain| domain.name.as_str())),
         errors: Vec::new(),
     };
     check.keys();
@@ -51,15 +46,6 @@ pub(crate) fn errors(manifest: &Manifest) -> Vec<Error> {
     check.access();
     let boxed = |error| Error::Policy(alloc::boxed::Box::new(error));
     check.errors.into_iter().map(boxed).collect()
-}
-
-/// The index of the first one of each name.
-fn first_of<'m>(names: impl Iterator<Item = &'m str>) -> BTreeMap<&'m str, usize> {
-    let mut first = BTreeMap::new();
-    for (index, name) in names.enumerate() {
-        first.entry(name).or_insert(index);
-    }
-    first
 }
 
 /// One entry, while it is looked at.
@@ -101,7 +87,7 @@ impl<'m> Check<'m> {
     }
 
     /// Whether a list is short enough, and has no item twice.
-    fn list<T: Ord>(&mut self, entry: &Entry, key: &'static str, items: &[T], show: impl Fn(&T) -> String) -> bool {
+    fn list<T: PartialEq + Display>(&mut self, entry: &Entry, key: &'static str, items: &[T]) -> bool {
         if items.len() > MAX_RULES {
             let wrong = PolicyWrong::TooMany {
                 count: items.len(),
@@ -110,9 +96,8 @@ impl<'m> Check<'m> {
             self.add(entry, key, wrong);
             return false;
         }
-        let mut seen = BTreeSet::new();
-        if let Some(item) = items.iter().find(|item| !seen.insert(*item)) {
-            self.add(entry, key, PolicyWrong::DuplicateItem(show(item)));
+        if let Some(item) = twice(items) {
+            self.add(entry, key, PolicyWrong::DuplicateItem(item.to_string()));
         }
         true
     }
@@ -123,7 +108,13 @@ impl<'m> Check<'m> {
                 place: PolicyPlace::Key(index),
                 name: format!("key {}", name::Shown(&key.name)),
             };
-            let first = self.keys.get(key.name.as_str()).copied().unwrap_or(index);
+            let first = self
+                .manifest
+                .policy
+                .keys
+                .iter()
+                .position(|other| other.name == key.name);
+            let first = first.unwrap_or(index);
             self.name(&entry, &key.name, PolicyPlace::Key(first));
         }
     }
@@ -134,10 +125,9 @@ impl<'m> Check<'m> {
                 place: PolicyPlace::Class(index),
                 name: format!("class {}", name::Shown(&class.name)),
             };
-            let first = self.classes.get(class.name.as_str()).copied().unwrap_or(index);
+            let first = self.class(&class.name).map_or(index, |(first, _)| first);
             self.name(&entry, &class.name, PolicyPlace::Class(first));
-            let kinds: Vec<String> = class.kinds.iter().map(ToString::to_string).collect();
-            self.list(&entry, "types", &kinds, String::clone);
+            self.list(&entry, "types", &class.kinds);
             self.images(&entry, "kernels", &class.kernels);
             if class.kernels.contains(&ImageRule::None) {
                 self.add(&entry, "kernels", PolicyWrong::NoKernel);
@@ -150,15 +140,15 @@ impl<'m> Check<'m> {
     }
 
     fn images(&mut self, entry: &Entry, key: &'static str, rules: &[ImageRule]) {
-        if !self.list(entry, key, rules, ToString::to_string) {
+        if !self.list(entry, key, rules) {
             return;
         }
         for rule in rules {
             match rule {
-                ImageRule::SignedBy(name) if !self.keys.contains_key(name.as_str()) => {
+                ImageRule::SignedBy(name) if self.manifest.policy.key(name).is_none() => {
                     self.add(entry, key, PolicyWrong::UnknownKey(name.clone()));
                 }
-                ImageRule::Image(name) if !self.images.contains(name.as_str()) => {
+                ImageRule::Image(name) if self.manifest.image(name).is_none() => {
                     self.add(entry, key, PolicyWrong::UnknownImage(name.clone()));
                 }
                 ImageRule::Sha256(_) | ImageRule::SignedBy(_) | ImageRule::Image(_) | ImageRule::None => {}
@@ -168,7 +158,7 @@ impl<'m> Check<'m> {
 
     fn command_lines(&mut self, entry: &Entry, class: &GuestClass) {
         const KEY: &str = "command-lines";
-        if !self.list(entry, KEY, &class.command_lines, ToString::to_string) {
+        if !self.list(entry, KEY, &class.command_lines) {
             return;
         }
         for rule in &class.command_lines {
@@ -204,7 +194,7 @@ impl<'m> Check<'m> {
 
     fn backends(&mut self, entry: &Entry, class: &GuestClass) {
         const KEY: &str = "backends";
-        if !self.list(entry, KEY, &class.backends, |name| format!("{name:?}")) {
+        if !self.list(entry, KEY, &class.backends) {
             return;
         }
         for name in &class.backends {
@@ -220,12 +210,16 @@ impl<'m> Check<'m> {
     }
 
     fn domain(&self, name: &str) -> Option<(usize, &'m Domain)> {
-        let index = self.domains.get(name).copied()?;
-        Some((index, self.manifest.domains.get(index)?))
+        let mut domains = self.manifest.domains.iter().enumerate();
+        domains.find(|(_, domain)| domain.name == name)
+    }
+
+    fn class(&self, name: &str) -> Option<(usize, &'m GuestClass)> {
+        let mut classes = self.manifest.policy.classes.iter().enumerate();
+        classes.find(|(_, class)| class.name == name)
     }
 
     fn access(&mut self) {
-        let mut seen = BTreeMap::new();
         for (index, access) in self.manifest.policy.access.iter().enumerate() {
             let entry = Entry {
                 place: PolicyPlace::Access(index),
@@ -244,12 +238,11 @@ impl<'m> Check<'m> {
                 }
                 Some(_) => {}
             }
-            let first = *seen
-                .entry((access.domain.as_str(), &access.scope))
-                .or_insert(entry.place);
-            if first != entry.place {
+            let mut before = self.manifest.policy.access.iter().take(index);
+            let first = before.position(|other| other.domain == access.domain && other.scope == access.scope);
+            if let Some(first) = first {
                 let wrong = PolicyWrong::DuplicateAccess(access.scope.clone());
-                self.add_with(&entry, "domain", wrong, Some((first, "domain")));
+                self.add_with(&entry, "domain", wrong, Some((PolicyPlace::Access(first), "domain")));
             }
             self.scope(&entry, access);
         }
@@ -257,7 +250,7 @@ impl<'m> Check<'m> {
 
     /// Whether what an entry is about is there, and has the requests.
     fn scope(&mut self, entry: &Entry, access: &Access) {
-        if !self.list(entry, "may", &access.may, ToString::to_string) {
+        if !self.list(entry, "may", &access.may) {
             return;
         }
         if let Some(request) = access.may.iter().find(|request| !access.scope.has(**request)) {
@@ -282,9 +275,7 @@ impl<'m> Check<'m> {
                 }
             },
             Scope::Class(name) => {
-                let index = self.classes.get(name.as_str()).copied();
-                let class = index.and_then(|index| Some((index, self.manifest.policy.classes.get(index)?)));
-                let Some((index, class)) = class else {
+                let Some((index, class)) = self.class(name) else {
                     self.add(entry, "class", PolicyWrong::UnknownClass(name.clone()));
                     return;
                 };

@@ -27,11 +27,11 @@ pub(crate) use image_rule::NO_IMAGE;
 /// The most keys that a manifest may have.
 pub const MAX_KEYS: usize = 64;
 /// The most classes of guests that a manifest may have.
-pub const MAX_CLASSES: usize = 256;
+pub const MAX_CLASSES: usize = 128;
 /// The most entries of access that a manifest may have.
 pub const MAX_ACCESS: usize = 1024;
 /// The most items in one list of a class: kernels, ramdisks, command lines, backends.
-pub const MAX_RULES: usize = 256;
+pub const MAX_RULES: usize = 128;
 
 /// Who may ask for what.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]

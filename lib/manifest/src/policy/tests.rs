@@ -33,7 +33,7 @@ fn a_limit_of_a_class_is_accepted_and_the_next_value_is_refused() {
         |class| class.guests_max = 32751,
         |class| class.devices_max = 256,
         |class| class.command_lines = vec![CommandLineRule::Exact("x".repeat(2047))],
-        |class| class.kernels = (0..=255).map(|byte| ImageRule::Sha256([byte; 32])).collect(),
+        |class| class.kernels = (0..128).map(|byte| ImageRule::Sha256([byte; 32])).collect(),
     ];
     for (index, change) in accepted.into_iter().enumerate() {
         assert_eq!(class_problem(change), "", "{index}");
@@ -66,8 +66,8 @@ fn a_limit_of_a_class_is_accepted_and_the_next_value_is_refused() {
             "devices-max: 257; accepted: at most 256",
         ),
         (
-            |class| class.kernels = vec![ImageRule::None; 257],
-            "kernels: 257 items; accepted: at most 256\n\
+            |class| class.kernels = vec![ImageRule::None; 129],
+            "kernels: 129 items; accepted: at most 128\n\
              host demo: class small: kernels: none; accepted: sha256:DIGITS, signed-by:KEY, image:NAME, for there is no guest \
              without a kernel",
         ),
@@ -76,8 +76,8 @@ fn a_limit_of_a_class_is_accepted_and_the_next_value_is_refused() {
             "command-lines: \"a\\nb*\"; accepted: text without control characters, at most 2047 bytes",
         ),
         (
-            |class| class.backends = (0..257).map(|number| format!("d{number}")).collect(),
-            "backends: 257 items; accepted: at most 256",
+            |class| class.backends = (0..129).map(|number| format!("d{number}")).collect(),
+            "backends: 129 items; accepted: at most 128",
         ),
     ];
     for (change, text) in refused {
@@ -118,7 +118,7 @@ fn what_stands_there_twice_is_refused() {
         ),
         (
             |policy| policy.classes[0].backends.push("web".into()),
-            "class small: backends: \"web\" stands there twice",
+            "class small: backends: web stands there twice",
         ),
         (
             |policy| policy.access[0].may.push(Request::Create),
@@ -262,14 +262,14 @@ fn a_console_that_nobody_reads_contradicts_access_to_it() {
 fn too_many_entries_are_refused() {
     let texts = problems(|manifest| {
         manifest.policy.keys = vec![manifest.policy.keys[0].clone(); 65];
-        manifest.policy.classes = vec![manifest.policy.classes[0].clone(); 257];
+        manifest.policy.classes = vec![manifest.policy.classes[0].clone(); 129];
         manifest.policy.access = vec![manifest.policy.access[0].clone(); 1025];
     });
     assert_eq!(
         texts,
         [
             "host demo: 65 keys: accepted: at most 64",
-            "host demo: 257 classes: accepted: at most 256",
+            "host demo: 129 classes: accepted: at most 128",
             "host demo: 1025 entries of access: accepted: at most 1024",
         ]
     );

@@ -11,8 +11,8 @@ use crate::{Errno, hypercall};
 const PATH: &str = "/dev/xen/privcmd";
 const GROUP: u8 = b'P';
 const HYPERCALL: u8 = 0;
-/// A page of the argument that is not there when Xen looks is there the next time.
-const ATTEMPTS: u32 = 8;
+/// A page of the argument that is not there when Xen looks, as the kernel is moving it, is there some time later.
+const ATTEMPTS: u32 = 100;
 
 /// `struct privcmd_hypercall`.
 #[repr(C)]
@@ -60,6 +60,7 @@ unsafe extern "C" fn enter(op: usize, arguments: *const [usize; 5]) -> isize {
                 if errno != Errno::EFAULT {
                     return failed(errno);
                 }
+                std::thread::yield_now();
             }
         }
     }

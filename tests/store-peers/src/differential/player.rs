@@ -21,6 +21,8 @@ pub struct Observation {
     pub answer: Answer,
     /// How often a commit had to be done again.
     pub retries: u32,
+    /// Of the end of a transaction: whether something in it was refused.
+    pub refused: bool,
     /// For each client the events that came.
     pub events: Vec<Vec<Event>>,
 }
@@ -54,6 +56,8 @@ struct Transaction {
     number: u32,
     /// What was done in it, to be done again.
     done: Vec<(Operation, Vec<u8>)>,
+    /// Whether any of it was refused.
+    refused: bool,
 }
 
 /// A store with clients.
@@ -93,27 +97,35 @@ impl Player {
 
     /// Does a step.
     pub fn step(&mut self, action: &Action) -> Result<Observation> {
-        let mut retries = 0;
+        let (mut retries, mut refused) = (0, false);
         let answer = match &action.request {
             Request::Begin(transaction) => self.begin(action.client, *transaction)?,
-            Request::End(transaction, commit) => self.end(action.client, *transaction, *commit, &mut retries)?,
-            Request::Plain(operation, payload) => {
-                let transaction = action
-                    .transaction
-                    .and_then(|slot| self.transactions.get_mut(&(action.client, slot)));
-                let number = transaction.map_or(0, |transaction| {
-                    transaction.done.push((*operation, payload.clone()));
-                    transaction.number
-                });
-                self.call(action.client, *operation, number, payload)?
+            Request::End(slot, commit) => {
+                let transaction = self.transactions.get(&(action.client, *slot));
+                refused = transaction.is_some_and(|transaction| transaction.refused);
+                self.end(action.client, *slot, *commit, &mut retries)?
             }
+            Request::Plain(operation, payload) => self.plain(action, *operation, payload)?,
             Request::Unknown(number, payload) => self.unknown(action.client, *number, payload)?,
         };
         Ok(Observation {
             answer,
             retries,
+            refused,
             events: self.events()?,
         })
+    }
+
+    fn plain(&mut self, action: &Action, operation: Operation, payload: &[u8]) -> Result<Answer> {
+        let key = action.transaction.map(|slot| (action.client, slot));
+        let open = key.and_then(|key| self.transactions.get(&key));
+        let number = open.map_or(0, |transaction| transaction.number);
+        let answer = self.call(action.client, operation, number, payload)?;
+        if let Some(transaction) = key.and_then(|key| self.transactions.get_mut(&key)) {
+            transaction.done.push((operation, payload.to_vec()));
+            transaction.refused |= !answer.is_done();
+        }
+        Ok(answer)
     }
 
     fn call(&mut self, client: usize, operation: Operation, transaction: u32, payload: &[u8]) -> Result<Answer> {
@@ -130,8 +142,12 @@ impl Player {
             return Ok(answer);
         };
         let number = String::from_utf8(bytes)?.trim_end_matches('\0').parse()?;
-        let done = Vec::new();
-        self.transactions.insert((client, slot), Transaction { number, done });
+        let transaction = Transaction {
+            number,
+            done: Vec::new(),
+            refused: false,
+        };
+        self.transactions.insert((client, slot), transaction);
         Ok(Answer::Done(Vec::new()))
     }
 
