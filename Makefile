@@ -2,6 +2,7 @@
 #
 #   make demo             boots real Xen with domb in Dom0's place and shows what it builds (XEN=4.20 for the other Xen)
 #   make test             everything that is checked: format, lints, licences, unit tests, fuzz corpora, scenarios on Xen
+#   make loom             a part of it: rings in every order that the memory model allows
 #   make bench            the same work by this project and by its peers, in one run: stores; xl in a stock Dom0 and domb
 #   make fuzz SECONDS=60  fuzzes every decoder for so long
 
@@ -13,7 +14,7 @@ CARGO ?= cargo
 CACHE = $(or $(DOMB_CACHE),target/cache)
 DENY = $(CACHE)/cargo-tools/bin/cargo-deny
 
-.PHONY: help setup images demo test bench fuzz deny fmt clippy unit scenarios fuzz-replay clean
+.PHONY: help setup images demo test bench fuzz deny fmt clippy unit loom scenarios fuzz-replay clean
 
 help:
 	@sed -n 's/^#   \(make .*\)/\1/p' Makefile
@@ -53,12 +54,19 @@ deny: $(DENY)
 	@echo "== licences, bans, sources"
 	@$(DENY) --log-level error check licenses bans sources
 
-unit:
+unit: loom
 	@echo "== unit tests"
 	@$(CARGO) test --workspace --exclude scenarios --exclude domb-image --exclude bare-guest \
 		--exclude stubdom --exclude xenstore-guard-image --exclude store-peers
 	@echo "== the store's daemon: stock clients, the stock stores beside it, restarts, advisories"
 	@$(CARGO) test -p store-peers
+
+# The ring between the store and a domain, in every order that the memory model allows. A target directory of its own, since the
+# flag would have everything else built again.
+loom:
+	@echo "== rings under loom"
+	@RUSTFLAGS="--cfg loom" $(CARGO) test --quiet -p xen -p xenstore-guard-core --test ring_model --test serve_model \
+		--target-dir target/loom
 
 fuzz-replay:
 	@echo "== fuzz targets: seeds and a short run each"

@@ -1,93 +1,86 @@
 //! Pages shared with a domain that may be hostile: every field is read once, into a value of our own, and checked
 //! before use. No reference to shared memory is ever formed.
 
-use core::marker::PhantomData;
-use core::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering};
+#[cfg(not(loom))]
+mod memory;
+#[cfg(loom)]
+#[path = "ring/model.rs"]
+mod memory;
+
+use core::sync::atomic::Ordering;
 
 use crate::PAGE_SIZE;
+#[cfg(loom)]
+pub use memory::ModelPage;
+use memory::{Memory, fence};
 
 /// One page that another domain can change at any time.
 #[derive(Debug, Clone, Copy)]
-pub struct SharedPage<'a> {
-    address: *mut u8,
-    life: PhantomData<&'a ()>,
-}
+pub struct SharedPage<'a>(Memory<'a>);
 
 impl SharedPage<'_> {
     /// Wraps a mapped page.
     ///
     /// # Safety
-    /// `address` must be page-aligned and stay mapped, readable and writable, for the life of the result.
+    /// `address` must be page-aligned and stay mapped, readable and writable, for the life of the result, and be reached
+    /// in no other way than through such pages.
     #[must_use]
     pub unsafe fn new(address: *mut u8) -> Self {
-        Self {
-            address,
-            life: PhantomData,
-        }
+        // SAFETY: the caller's promise.
+        Self(unsafe { Memory::at(address) })
     }
 
     /// Reads a 32-bit field once, and nothing after it earlier.
     pub(crate) fn load(self, offset: usize) -> u32 {
-        debug_assert!(offset.is_multiple_of(4) && offset + 4 <= PAGE_SIZE);
-        // SAFETY: within the page and aligned; an atomic access is sound whatever the other side does.
-        unsafe { AtomicU32::from_ptr(self.address.add(offset).cast()) }.load(Ordering::Acquire)
+        self.0.word(offset).load(Ordering::Acquire)
     }
 
-    /// Writes a 32-bit field, after all that was written before.
+    /// Writes a 32-bit field: after all that was written before, and so that what is read next is not older than what the
+    /// other side had written when it missed this. Of two sides of which each writes its index, looks at the other's and
+    /// goes to sleep, one sees that it must not.
     pub(crate) fn store(self, offset: usize, value: u32) {
-        debug_assert!(offset.is_multiple_of(4) && offset + 4 <= PAGE_SIZE);
-        // SAFETY: as in `load`.
-        unsafe { AtomicU32::from_ptr(self.address.add(offset).cast()) }.store(value, Ordering::Release);
+        self.0.word(offset).store(value, Ordering::Release);
+        fence(Ordering::SeqCst);
     }
 
     /// Reads a 16-bit field once, and nothing after it earlier.
     pub(crate) fn load_u16(self, offset: usize) -> u16 {
-        debug_assert!(offset.is_multiple_of(2) && offset + 2 <= PAGE_SIZE);
-        // SAFETY: as in `load`.
-        unsafe { AtomicU16::from_ptr(self.address.add(offset).cast()) }.load(Ordering::Acquire)
+        self.0.half(offset).load(Ordering::Acquire)
     }
 
     /// Writes a 16-bit field, after all that was written before.
     pub(crate) fn store_u16(self, offset: usize, value: u16) {
-        debug_assert!(offset.is_multiple_of(2) && offset + 2 <= PAGE_SIZE);
-        // SAFETY: as in `load`.
-        unsafe { AtomicU16::from_ptr(self.address.add(offset).cast()) }.store(value, Ordering::Release);
+        self.0.half(offset).store(value, Ordering::Release);
     }
 
     /// Reads a byte once, and nothing after it earlier.
     pub(crate) fn load_u8(self, offset: usize) -> u8 {
-        self.with_u8(offset, |byte| byte.load(Ordering::SeqCst))
+        self.0.octet(offset).load(Ordering::SeqCst)
     }
 
     /// Writes a byte, after all that was written before.
     pub(crate) fn store_u8(self, offset: usize, value: u8) {
-        self.with_u8(offset, |byte| byte.store(value, Ordering::SeqCst));
+        self.0.octet(offset).store(value, Ordering::SeqCst);
     }
 
     /// Sets bits of a byte, and lets nothing that follows be read earlier.
     pub(crate) fn set_bits(self, offset: usize, bits: u8) {
-        self.with_u8(offset, |byte| byte.fetch_or(bits, Ordering::SeqCst));
-        core::sync::atomic::fence(Ordering::SeqCst);
+        self.0.octet(offset).fetch_or(bits, Ordering::SeqCst);
+        fence(Ordering::SeqCst);
     }
 
     /// Clears bits of a byte after all that was written before; which of them were set.
     pub(crate) fn take_bits(self, offset: usize, bits: u8) -> u8 {
-        core::sync::atomic::fence(Ordering::SeqCst);
-        self.with_u8(offset, |byte| byte.fetch_and(!bits, Ordering::SeqCst)) & bits
+        fence(Ordering::SeqCst);
+        self.0.octet(offset).fetch_and(!bits, Ordering::SeqCst) & bits
     }
 
     /// Writes a byte if it is `from` still; whether it was.
     pub(crate) fn replace_u8(self, offset: usize, from: u8, to: u8) -> bool {
-        self.with_u8(offset, |byte| {
-            byte.compare_exchange(from, to, Ordering::SeqCst, Ordering::SeqCst)
-                .is_ok()
-        })
-    }
-
-    fn with_u8<T>(self, offset: usize, action: impl FnOnce(&AtomicU8) -> T) -> T {
-        debug_assert!(offset < PAGE_SIZE);
-        // SAFETY: within the page; an atomic access is sound whatever the other side does.
-        action(unsafe { AtomicU8::from_ptr(self.address.add(offset)) })
+        self.0
+            .octet(offset)
+            .compare_exchange(from, to, Ordering::SeqCst, Ordering::SeqCst)
+            .is_ok()
     }
 
     /// Copies bytes out of the page; false, and nothing copied, when they would end beyond it.
@@ -120,21 +113,16 @@ impl SharedPage<'_> {
         if !fits(offset, 8) || !offset.is_multiple_of(8) {
             return false;
         }
-        // SAFETY: within the page and aligned; an atomic access is sound whatever the other side does.
-        unsafe { AtomicU64::from_ptr(self.address.add(offset).cast()) }.store(value, Ordering::Release);
+        self.0.long(offset).store(value, Ordering::Release);
         true
     }
 
     fn byte(self, offset: usize) -> u8 {
-        debug_assert!(offset < PAGE_SIZE);
-        // SAFETY: within the page; volatile, so read exactly once.
-        unsafe { self.address.add(offset).read_volatile() }
+        self.0.byte(offset)
     }
 
     fn set_byte(self, offset: usize, value: u8) {
-        debug_assert!(offset < PAGE_SIZE);
-        // SAFETY: within the page.
-        unsafe { self.address.add(offset).write_volatile(value) };
+        self.0.set_byte(offset, value);
     }
 }
 
@@ -210,7 +198,9 @@ impl ByteRing {
             *slot = page.byte(self.data + (consumer.wrapping_add(taken) & (self.size - 1)) as usize);
             taken += 1;
         }
-        page.store(self.consumer, consumer.wrapping_add(taken));
+        if taken > 0 {
+            page.store(self.consumer, consumer.wrapping_add(taken));
+        }
         Ok(taken as usize)
     }
 
@@ -228,7 +218,9 @@ impl ByteRing {
             );
             put += 1;
         }
-        page.store(self.producer, producer.wrapping_add(put));
+        if put > 0 {
+            page.store(self.producer, producer.wrapping_add(put));
+        }
         Ok(put as usize)
     }
 
@@ -310,7 +302,7 @@ impl ByteRing {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
 

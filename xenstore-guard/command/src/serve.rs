@@ -389,7 +389,7 @@ impl Daemon {
                 continue;
             };
             if let Some(ring) = rings.ring(domid) {
-                ring.set_features(self.server.features(domid));
+                ring.begin(self.server.features(domid));
             }
             rings.notify(domid);
             rings.connect(domid, id);
@@ -474,7 +474,7 @@ impl Daemon {
             rings.notify(domid);
         }
         // What came while this was done is seen the next time, without an event for it.
-        Ok(taken > 0 || self.server.has_request(id))
+        Ok(moved || self.server.has_request(id))
     }
 
     /// Puts what the core has for a domain into its ring, as far as it fits; whether something was put in.

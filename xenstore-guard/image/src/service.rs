@@ -73,11 +73,7 @@ fn start_new(shared: &Rc<RefCell<Shared>>) {
 
 async fn serve_ring(shared: &Rc<RefCell<Shared>>, ring: &Rc<Ring>) {
     if let Some(page) = ring.ring() {
-        page.set_features(shared.borrow().server.features(ring.domid));
-        // A domain that waits for its first connection sees this state change.
-        if page.connection() != ConnectionState::Reconnect {
-            page.set_connected();
-        }
+        page.begin(shared.borrow().server.features(ring.domid));
         ring.notify();
     }
     loop {
@@ -139,7 +135,11 @@ impl Shared {
                     ring.notify();
                 }
                 self.say(served.unkept);
-                if served.processed { Turn::Again } else { Turn::Idle }
+                if served.processed || served.notify {
+                    Turn::Again
+                } else {
+                    Turn::Idle
+                }
             }
             Err(problem) => {
                 self.give_up(ring, id, problem);

@@ -139,6 +139,15 @@ impl<'a> StoreRing<'a> {
         }
     }
 
+    /// Server: begins to serve the ring, and says what it can. A domain that wants a fresh start may have asked for it
+    /// before, or ask as soon as it knows that it may: that is left as it is.
+    pub fn begin(&self, features: u32) {
+        if let ConnectionState::Other(_) = self.connection() {
+            self.set_connected();
+        }
+        self.set_features(features);
+    }
+
     /// Server: the connection is in use.
     pub fn set_connected(&self) {
         self.0.store(CONNECTION, 0);
@@ -191,7 +200,7 @@ impl<'a> StoreRing<'a> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use crate::PAGE_SIZE;

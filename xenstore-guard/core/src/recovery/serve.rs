@@ -1,7 +1,5 @@
 //! Drives a ring, in the order that lets a successor go on.
 
-use alloc::vec;
-
 use xen::ring::BadIndex;
 use xen::store::ring::RING_BYTES;
 use xen::store::wire::Operation;
@@ -37,7 +35,9 @@ pub enum ServeError {
 /// What serving did.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Served {
-    /// Bytes were put in or taken out: the domain is to be notified.
+    /// Bytes were put in or taken out: the domain is to be notified, and the ring to be served once more. Linux has no
+    /// barrier between its index and its look at ours, which tells it whether to send an event
+    /// (drivers/xen/xenbus/xenbus_comms.c); by the time Xen has notified it, its index is there to be seen.
     pub notify: bool,
     /// A request was processed: there may be more.
     pub processed: bool,
@@ -297,10 +297,11 @@ impl<B: RecoveryBox, R: Ring> Service<'_, B, R> {
         let count = core::mem::take(&mut state.fed);
         state.requests = state.requests.wrapping_add(count as u64);
         let end = state.requests;
-        let mut part = vec![0; count];
-        let there = self.ring.peek_requests(0, &mut part)?;
-        part.truncate(there);
-        self.recovery.items().input(self.id, end, &part);
+        // What the server has, not what is in the ring now: the domain may have written there again, and a successor does not
+        // go on with what this one would have refused.
+        let pending = self.server.pending_requests(self.id);
+        let part = pending.get(pending.len().saturating_sub(count)..).unwrap_or_default();
+        self.recovery.items().input(self.id, end, part);
         self.keep();
         self.ring.consume_requests(count)?;
         self.served.notify = true;

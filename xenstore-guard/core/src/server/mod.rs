@@ -222,6 +222,13 @@ impl Server {
             .map_or(0, |connection| connection.input.waiting().len())
     }
 
+    /// Bytes that were received and not processed: requests, and the beginning of one.
+    pub(crate) fn pending_requests(&self, id: ConnectionId) -> &[u8] {
+        self.connections
+            .get(id)
+            .map_or(&[], |connection| connection.input.waiting())
+    }
+
     /// Processes the first request of a connection; false where none waits or may be processed now.
     pub fn process(&mut self, id: ConnectionId, env: &mut dyn Environment) -> bool {
         self.catch_up(env);

@@ -6,3 +6,4 @@ mod contents;
 mod crash;
 mod memory;
 mod page;
+mod rewritten;
