@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use clap::Parser as _;
 use domb::arguments::{Arguments, BundleArguments, Command, ConvertArguments, MeasureArguments};
 use domb::host_manifest::HostManifest;
-use domb::{Error, Progress, bundle_command, convert_command, measure_command};
+use domb::{Error, Progress, bundle_command, convert_command, manage, measure_command};
 use manifest::toml::SourceErrors;
 
 fn main() -> ExitCode {
@@ -17,6 +17,7 @@ fn main() -> ExitCode {
         Command::Bundle(arguments) => bundle(&arguments),
         Command::Measure(arguments) => measure(arguments),
         Command::Convert(arguments) => convert(&arguments),
+        Command::Manage(command) => manage::run(&command).and_then(|text| print(&text)),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
