@@ -7,6 +7,7 @@
 //! - [`Orders`]: the sizes of the rings, and where their bytes and the grant list lie.
 //! - [`SharedPages`]: the pages, whoever has them: [`LocalPages`] of this process stand in for shared ones.
 //! - [`End`]: one end of a connection: reads, writes, and says when the other end wants an event.
+//! - [`Pipe`]: an end with its pages and events, for whoever moves bytes.
 //! - [`Server`]: offers one client after the other the same pages.
 //!
 //! An end believes nothing that the other can write. Its own indices it keeps for itself and only publishes; the other's
@@ -24,5 +25,5 @@ pub use end::{End, Transfer};
 pub use layout::{BadOrders, MAX_ORDER, Orders};
 #[cfg(feature = "linux")]
 pub(crate) use layout::{CLIENT_LIVE, SERVER_LIVE};
-pub use pages::{LocalPages, SharedPages};
+pub use pages::{LocalPages, Pipe, SharedPages};
 pub use server::{Change, Server};

@@ -14,6 +14,24 @@ pub trait SharedPages {
     fn page(&self, number: usize) -> Option<SharedPage<'_>>;
 }
 
+/// An end of a channel with its pages and its events: bytes in and out, nothing waits.
+pub trait Pipe {
+    /// Why it failed.
+    type Error;
+
+    /// Reads what is there, up to the size of `buffer`; how many bytes. Where that is less, an event comes with more.
+    ///
+    /// # Errors
+    /// The connection is of no more use.
+    fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Self::Error>;
+
+    /// Writes what fits of `bytes`; how many. Where that is less than all, an event comes with room.
+    ///
+    /// # Errors
+    /// As [`Pipe::read`].
+    fn write(&mut self, bytes: &[u8]) -> Result<usize, Self::Error>;
+}
+
 /// Pages of this process that stand in for shared ones: both ends in one process, for tests.
 #[derive(Debug)]
 pub struct LocalPages(Vec<Box<Page>>);

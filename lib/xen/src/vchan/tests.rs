@@ -177,6 +177,32 @@ fn the_servers_own_fields_are_not_believed() {
     assert_eq!(&seen, b"def");
 }
 
+#[test]
+fn two_threads_see_the_stream_in_order() {
+    let Pair {
+        pages,
+        mut server,
+        mut client,
+    } = pair(10, 13);
+    let whole = stream(1 << 20);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut sent = 0;
+            while sent < whole.len() {
+                sent += client.write(&pages, &whole[sent..]).unwrap().bytes;
+                std::thread::yield_now();
+            }
+        });
+        let (mut got, mut buffer) = (0, vec![0; 700]);
+        while got < whole.len() {
+            let count = server.read(&pages, &mut buffer).unwrap().bytes;
+            assert_eq!(buffer[..count], whole[got..got + count]);
+            got += count;
+            std::thread::yield_now();
+        }
+    });
+}
+
 fn any_orders() -> impl Strategy<Value = (u16, u16)> {
     prop::sample::select(vec![(10, 11), (11, 10), (12, 10), (11, 13), (12, 12), (13, 14)])
 }
