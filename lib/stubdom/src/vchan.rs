@@ -21,8 +21,8 @@ pub struct Channel {
 }
 
 impl Channel {
-    /// Lends `orders.pages()` pages to `client` under the references from `first_reference` on, which must be free, and offers
-    /// it a port.
+    /// Lends `orders.pages()` pages to `client` under the references from `first_reference` on, which must be free, and
+    /// offers it a port.
     ///
     /// # Errors
     /// No memory, no such references, or no port left.

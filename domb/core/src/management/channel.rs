@@ -11,8 +11,8 @@ use xen::vchan::Pipe;
 use super::frame::{FIXED_VERSION, Fixed, HEADER_BYTES, Header, MAX_FRAME};
 use super::{Answer, Done, Request, VERSION, VERSIONS};
 
-/// Requests of one client that may be under way at once, those that wait for their turn included. More are answered at once
-/// with [`Answer::Failed`]; [`Request::Cancel`] does not count.
+/// Requests of one client that may be under way at once, those that wait for their turn included. More are answered at
+/// once with [`Answer::Failed`]; [`Request::Cancel`] does not count.
 pub const MAX_REQUESTS: usize = 4;
 /// Nanoseconds after which a client is dropped that reads nothing although there is something for it.
 pub const STALL_NS: u64 = 30_000_000_000;
@@ -23,8 +23,8 @@ const READ: usize = 16 << 10;
 
 /// The state of a connection: bytes of the client in, requests out; answers in, bytes for the client out.
 ///
-/// What a client can make this hold is bounded: one frame of input, [`MAX_REQUESTS`] requests, and answers to as many beyond
-/// the frame's worth at which it is read no further.
+/// What a client can make this hold is bounded: one frame of input, [`MAX_REQUESTS`] requests, and answers to as many
+/// beyond the frame's worth at which it is read no further.
 #[derive(Debug, Default)]
 pub struct Channel {
     input: Vec<u8>,
@@ -84,7 +84,8 @@ impl Channel {
         self.running.iter().map(|running| running.id)
     }
 
-    /// Answers a request that was handed out; others are passed over. Progress is left out while the client does not read.
+    /// Answers a request that was handed out; others are passed over. Progress is left out while the client does not
+    /// read.
     pub fn answer(&mut self, id: u32, answer: &Answer, now: u64) {
         let Some(at) = self.running.iter().position(|running| running.id == id) else {
             return;
@@ -124,8 +125,9 @@ impl Channel {
         self.look(now);
     }
 
-    /// Moves bytes between the client and this: writes what it takes, reads at most 16 KiB, writes what came of it. True when there may
-    /// be more to read, of which no event tells: to be called again then, after the turns of others.
+    /// Moves bytes between the client and this: writes what it takes, reads at most 16 KiB, writes what came of it.
+    /// True when there may be more to read, of which no event tells: to be called again then, after the turns of
+    /// others.
     ///
     /// # Errors
     /// The pipe's: the client is to be dropped.

@@ -462,7 +462,10 @@ proptest! {
     }
 
     #[test]
-    fn what_decodes_encodes_to_the_same_bytes(which in any::<prop::sample::Index>(), changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4)) {
+    fn what_decodes_encodes_to_the_same_bytes(
+        which in any::<prop::sample::Index>(),
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
+    ) {
         let request = which.get(&samples::requests()).frame(1).unwrap();
         let answer = which.get(&samples::answers()).frame(1).unwrap();
         for mut bytes in [request, answer] {

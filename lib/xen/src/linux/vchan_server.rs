@@ -11,8 +11,8 @@ use crate::DomId;
 use crate::ring::BadIndex;
 use crate::vchan::{Change, Orders, Pipe, SERVER_LIVE, Server, Transfer};
 
-/// The server's end of a channel, offered to one client after the other. Nothing here waits: [`VchanServer::as_fd`] is readable
-/// when there is something to do, after which [`VchanServer::look`] comes first.
+/// The server's end of a channel, offered to one client after the other. Nothing here waits: [`VchanServer::as_fd`] is
+/// readable when there is something to do, after which [`VchanServer::look`] comes first.
 #[derive(Debug)]
 pub struct VchanServer {
     // Dropped in this order: the kernel clears the live byte and sends the event while the port is there.

@@ -7,8 +7,8 @@ use core::cell::UnsafeCell;
 use crate::PAGE_SIZE;
 use crate::ring::SharedPage;
 
-/// Whoever has the pages of a channel: first the one with the indices, then those of the left ring, then those of the right
-/// one (the order of the grant list).
+/// Whoever has the pages of a channel: first the one with the indices, then those of the left ring, then those of the
+/// right one (the order of the grant list).
 pub trait SharedPages {
     /// A page, by number.
     fn page(&self, number: usize) -> Option<SharedPage<'_>>;
