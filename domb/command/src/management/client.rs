@@ -44,8 +44,8 @@ impl<T: Read + Write> Client<T> {
         }
     }
 
-    /// What makes a wait give its request up, once it is true and the stream's read fails with `Interrupted` or `TimedOut`: for
-    /// a signal handler. It is false again when the request was told to be given up.
+    /// What makes a wait give its request up, once it is true and the stream's read fails with `Interrupted` or
+    /// `TimedOut`: for a signal handler. It is false again when the request was told to be given up.
     #[must_use]
     pub fn stop_flag(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.stop)

@@ -83,8 +83,8 @@ impl Write for Connection {
 /// Gives the value of a node, if it is there.
 type ReadNode<'a> = dyn FnMut(&str) -> Result<Option<Vec<u8>>, ConnectError> + 'a;
 
-/// Connects to the first free one of the channels whose nodes are `base`/0, `base`/1 and so on. `locks` is a folder for the
-/// files by which processes tell each other which are free.
+/// Connects to the first free one of the channels whose nodes are `base`/0, `base`/1 and so on. `locks` is a folder for
+/// the files by which processes tell each other which are free.
 ///
 /// # Errors
 /// [`ConnectError`].
@@ -103,8 +103,8 @@ pub fn connect(base: &str, locks: &Path) -> Result<Connection, ConnectError> {
     Ok(Connection { channel, _lock: lock })
 }
 
-/// The first slot that has a free lock and can be opened. One that cannot is passed over for the next, and is the error if there
-/// is none.
+/// The first slot that has a free lock and can be opened. One that cannot is passed over for the next, and is the error
+/// if there is none.
 fn first_free<C>(
     base: &str,
     locks: &Path,

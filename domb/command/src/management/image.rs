@@ -1,4 +1,5 @@
-//! Sending an image: its bytes stand in pages that domb copies from, only their grant references go through the connection.
+//! Sending an image: its bytes stand in pages that domb copies from, only their grant references go through the
+//! connection.
 
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
@@ -16,7 +17,8 @@ pub trait Window {
     /// The grant reference of each page.
     fn references(&self) -> &[u32];
 
-    /// Reads once from `source` into the pages, from byte `at` on, at most `most` bytes; how many, 0 at the source's end.
+    /// Reads once from `source` into the pages, from byte `at` on, at most `most` bytes; how many, 0 at the source's
+    /// end.
     ///
     /// # Errors
     /// The source's.
@@ -35,8 +37,8 @@ impl Window for GrantedMemory {
     }
 }
 
-/// Offers an image to domb, and sends it through `window` if domb wants it. While domb copies one half of the window the other is
-/// filled. `progress` is told how many bytes domb has.
+/// Offers an image to domb, and sends it through `window` if domb wants it. While domb copies one half of the window
+/// the other is filled. `progress` is told how many bytes domb has.
 ///
 /// # Errors
 /// [`CallError`]; one of the image itself if it has another size than `image` says, or cannot be read.

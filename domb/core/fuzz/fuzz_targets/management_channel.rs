@@ -1,5 +1,5 @@
-//! A client that sends anything, reads when it likes, and comes and goes: the server keeps little for it, answers each request
-//! once, and the client beside it is served.
+//! A client that sends anything, reads when it likes, and comes and goes: the server keeps little for it, answers each
+//! request once, and the client beside it is served.
 //!
 //! Input: steps. A byte says what; for bytes of the client, the next two say how many follow.
 #![no_main]

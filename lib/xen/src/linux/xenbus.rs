@@ -1,4 +1,5 @@
-//! The store, as a program of an ordinary domain asks it: through the kernel's device, which multiplexes the domain's ring.
+//! The store, as a program of an ordinary domain asks it: through the kernel's device, which multiplexes the domain's
+//! ring.
 
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
