@@ -1,5 +1,6 @@
 //! Whether a domain's devices are as they must be.
 
+use alloc::string::ToString as _;
 use alloc::vec::Vec;
 
 use super::twice;
@@ -29,7 +30,7 @@ impl Domain {
             let mut add = |error| errors.push(device_error(DeviceKind::Disk, index, error));
             check_disk(disk, &mut add);
             if before.contains(&disk.vdev) {
-                add(DeviceError::DuplicateVdev(disk.vdev));
+                add(DeviceError::DuplicateVdev(disk.vdev.to_string()));
             }
         }
         let macs: Vec<Mac> = self.interfaces.iter().map(|interface| interface.mac).collect();
@@ -38,7 +39,7 @@ impl Domain {
             let mut add = |error| errors.push(device_error(DeviceKind::Interface, index, error));
             check_interface(interface, &mut add);
             if before.contains(&interface.mac) {
-                add(DeviceError::DuplicateMac(interface.mac));
+                add(DeviceError::DuplicateMac(interface.mac.to_string()));
             }
         }
     }
@@ -105,7 +106,7 @@ fn check_disk(disk: &Disk, add: &mut impl FnMut(DeviceError)) {
         add(DeviceError::Target(target.clone()));
     }
     if !disk.vdev.is_valid() {
-        add(DeviceError::Vdev(disk.vdev));
+        add(DeviceError::Vdev(disk.vdev.to_string()));
     }
     if disk.cdrom && disk.access != Access::ReadOnly {
         add(DeviceError::CdromAccess);
@@ -129,20 +130,20 @@ fn check_interface(interface: &Interface, add: &mut impl FnMut(DeviceError)) {
         }
     }
     if !interface.mac.is_valid() {
-        add(DeviceError::Mac(interface.mac));
+        add(DeviceError::Mac(interface.mac.to_string()));
     }
     if interface.ip.len() > MAX_ADDRESSES {
         add(DeviceError::TooManyAddresses(interface.ip.len()));
     }
     if let Some(address) = interface.ip.iter().find(|address| !address.is_valid()) {
-        add(DeviceError::Prefix(*address));
+        add(DeviceError::Prefix(address.to_string()));
     } else if let Some(address) = twice(&interface.ip) {
-        add(DeviceError::DuplicateAddress(*address));
+        add(DeviceError::DuplicateAddress(address.to_string()));
     }
     if let Some(mtu) = interface.mtu.filter(|mtu| !(MIN_MTU..=MAX_MTU).contains(mtu)) {
         add(DeviceError::Mtu(mtu));
     }
     if let Some(rate) = interface.rate.filter(|rate| !rate.is_valid()) {
-        add(DeviceError::Rate(rate));
+        add(DeviceError::Rate(rate.to_string()));
     }
 }

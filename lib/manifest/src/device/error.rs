@@ -2,10 +2,12 @@
 
 use alloc::string::String;
 
-use super::{Address, Format, MAX_ADDRESSES, MAX_LINK_NAME, MAX_MTU, MAX_TARGET, MIN_MTU, Mac, Rate, Vdev};
+use super::{Format, MAX_ADDRESSES, MAX_LINK_NAME, MAX_MTU, MAX_TARGET, MIN_MTU};
 use crate::BackendClass;
 
 /// What is wrong with a disk or an interface.
+///
+/// Numbers and addresses are here as text: an image that only decodes manifests needs no code that writes them.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DeviceError {
@@ -39,10 +41,10 @@ pub enum DeviceError {
     Target(String),
     /// The virtual device number is reserved.
     #[error("vdev {0}; accepted: below 536870912")]
-    Vdev(Vdev),
+    Vdev(String),
     /// A disk before it is the same to the guest.
     #[error("vdev {0}: a disk before it is that, too")]
-    DuplicateVdev(Vdev),
+    DuplicateVdev(String),
     /// A CD to which the guest could write.
     #[error("access of a cdrom; accepted: r")]
     CdromAccess,
@@ -61,23 +63,23 @@ pub enum DeviceError {
     },
     /// The Ethernet address is zero or a group's.
     #[error("mac {0}; accepted: not zero, and an even first byte")]
-    Mac(Mac),
+    Mac(String),
     /// An interface before it has the same Ethernet address.
     #[error("mac {0}: an interface before it has it, too")]
-    DuplicateMac(Mac),
+    DuplicateMac(String),
     /// More addresses than allowed.
     #[error("ip: {0} addresses; accepted: at most {MAX_ADDRESSES}")]
     TooManyAddresses(usize),
     /// A prefix longer than its address.
     #[error("ip {0}: the prefix is longer than the address")]
-    Prefix(Address),
+    Prefix(String),
     /// An address stands there twice.
     #[error("ip: {0} stands there twice")]
-    DuplicateAddress(Address),
+    DuplicateAddress(String),
     /// The MTU is outside the limits.
     #[error("mtu of {0}; accepted: {MIN_MTU} to {MAX_MTU}")]
     Mtu(u16),
     /// The rate is outside the limits.
     #[error("rate {0}; accepted: 1B/s to 1000GB/s, at least a byte in each interval")]
-    Rate(Rate),
+    Rate(String),
 }
