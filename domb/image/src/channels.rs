@@ -144,22 +144,16 @@ impl Slot {
             Change::Went => *client = None,
         }
         let Some(current) = client else { return false };
-        let now = time::now();
-        let mut busy = false;
-        let mut buffer = [0; 4096];
-        let room = current.connection.room().min(buffer.len());
-        match channel.read(buffer.get_mut(..room).unwrap_or_default()) {
-            Ok(count) => {
-                current.connection.feed(buffer.get(..count).unwrap_or_default(), now);
-                busy |= count > 0;
-            }
+        let moved = current.connection.exchange(&mut *channel, time::now());
+        drop(channel);
+        let mut busy = match moved {
+            Ok(more) => more,
             Err(problem) => {
                 warn!("channel {} of {}: {problem}", self.number, self.asker);
                 *client = None;
                 return true;
             }
-        }
-        drop(channel);
+        };
         if let (Some((id, request)), Some((host, armed))) = (current.connection.next_request(), self.host.get()) {
             let answer = host
                 .borrow_mut()
@@ -168,18 +162,8 @@ impl Slot {
             arm(host, armed);
             busy = true;
         }
+        let now = time::now();
         let mut channel = self.channel.borrow_mut();
-        match channel.write(current.connection.output()) {
-            Ok(count) => {
-                current.connection.sent(count, now);
-                busy |= count > 0;
-            }
-            Err(problem) => {
-                warn!("channel {} of {}: {problem}", self.number, self.asker);
-                *client = None;
-                return true;
-            }
-        }
         let late = current.connection.deadline().is_some_and(|deadline| deadline <= now);
         if late || current.connection.is_finished() {
             let why = if late {

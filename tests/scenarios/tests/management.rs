@@ -166,6 +166,7 @@ fn boot(xen: XenVersion) -> Result<Session> {
     host.boot_bundle(xen, &bundle, |machine| {
         machine
             .memory_mib(3072)
+            .fatal("Hardware Dom0 halted")
             .dom0_memory(&format!("{memory}M"))
             .command_line(&format!("memory={}", BUILDER_MIB + IMAGE_MIB))
     })
