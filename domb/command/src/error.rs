@@ -28,7 +28,7 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
-    /// The host manifest, or a file that it names, is wrong. One line for each place.
+    /// The host manifest, a file that it names, or a guest's configuration is wrong. One line for each place.
     #[error(transparent)]
     Manifest(#[from] SourceErrors),
     /// A kernel named on the command line cannot be unpacked.

@@ -7,15 +7,17 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::Parser as _;
-use domb::arguments::{Arguments, BundleArguments, Command, MeasureArguments};
+use domb::arguments::{Arguments, BundleArguments, Command, ConvertArguments, MeasureArguments};
 use domb::host_manifest::HostManifest;
-use domb::{Error, Progress, bundle_command, measure_command};
+use domb::{Error, Progress, bundle_command, convert_command, manage, measure_command};
 use manifest::toml::SourceErrors;
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Bundle(arguments) => bundle(&arguments),
         Command::Measure(arguments) => measure(arguments),
+        Command::Convert(arguments) => convert(&arguments),
+        Command::Manage(command) => manage::run(&command).and_then(|text| print(&text)),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -56,6 +58,18 @@ fn bundle(arguments: &BundleArguments) -> anyhow::Result<()> {
         written.images,
         written.manifest
     ))
+}
+
+fn convert(arguments: &ConvertArguments) -> anyhow::Result<()> {
+    let converted = convert_command::run(&arguments.file)?;
+    for note in &converted.notes.0 {
+        // The place stands at the start of the line, as in errors.
+        eprintln!("{note}");
+    }
+    match &arguments.output {
+        Some(path) => Ok(convert_command::write(path, &converted.toml)?),
+        None => print(&converted.toml),
+    }
 }
 
 fn measure(arguments: MeasureArguments) -> anyhow::Result<()> {

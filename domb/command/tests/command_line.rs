@@ -326,6 +326,8 @@ fn wrong_usage_is_told_apart() {
         &["measure", "--cmdline", "x", "--domb", "boot/vmlinuz"],
         &["measure", "--domb", "boot/vmlinuz"],
         &["measure", "host.toml", "web", "--domb", "boot/vmlinuz"],
+        &["convert"],
+        &["convert", "a.cfg", "b.cfg"],
         &["fly"],
     ] {
         assert_eq!(host.domb(arguments).status.code(), Some(2), "{arguments:?}");
@@ -334,6 +336,7 @@ fn wrong_usage_is_told_apart() {
         ["--help"].as_slice(),
         &["bundle", "--help"],
         &["measure", "--help"],
+        &["convert", "--help"],
         &["--version"],
     ] {
         assert!(!host.domb_prints(arguments).is_empty());
@@ -444,5 +447,67 @@ fn json_the_event_log_and_the_pcrs_say_the_same() {
     assert!(
         text.contains(&format!("  9 sha256 {value} = value of the PCR\n")),
         "{text}"
+    );
+}
+
+#[test]
+fn an_xl_configuration_is_printed_as_toml() {
+    let host = Host::new(HOST);
+    let cfg = "name = 'web'\nkernel = '/boot/vmlinuz'\nextra = 'root=/dev/xvda1'\nmemory = 128\nvcpus = 2\n\
+               vif = [ '' ]\ndisk = [ '/dev/vg/guest-volume,raw,xvda,rw' ]\n";
+    fs::write(host.path("web.cfg"), cfg).unwrap();
+    let toml = host.domb_prints(&["convert", "web.cfg"]);
+    assert_eq!(
+        toml,
+        "name = \"web\"\ntype = \"pv\"\nkernel = \"/boot/vmlinuz\"\ncmdline = \"root=/dev/xvda1\"\nmemory = 128\nvcpus = 2\n\n\
+         [[disk]]\ntarget = \"/dev/vg/guest-volume\"\nvdev = \"xvda\"\n\n[[interface]]\n"
+    );
+    // On any host it says what the configuration says there.
+    let guest = manifest::toml::read_guest(&toml, "web.toml", "here").unwrap().domain;
+    let file = manifest::xl_cfg::read(cfg.as_bytes(), "web.cfg", "here").unwrap();
+    assert_eq!(guest, file.domain);
+
+    assert_eq!(host.domb_prints(&["convert", "web.cfg", "-o", "web.toml"]), "");
+    assert_eq!(fs::read_to_string(host.path("web.toml")).unwrap(), toml);
+}
+
+#[test]
+fn what_an_xl_configuration_cannot_have_is_told_with_its_places() {
+    let host = Host::new(HOST);
+    fs::write(
+        host.path("web.cfg"),
+        "name = 'web'\nmemory = '1G'\nmemroy = 1\nkernel = '/k'\npci = [ '01:00.0' ]\n",
+    )
+    .unwrap();
+    let errors = host.domb_fails(&["convert", "web.cfg", "-o", "web.toml"]);
+    let starts: Vec<String> = errors
+        .lines()
+        .map(|line| line.split(": ").take(3).collect::<Vec<_>>().join(": "))
+        .collect();
+    assert_eq!(
+        starts,
+        [
+            "web.cfg:2:10: memory: \"1G\"; accepted",
+            "web.cfg:3:1: memroy: unknown key; accepted here",
+            "web.cfg:5:7: pci: cannot be honoured",
+        ]
+    );
+    assert!(!host.path("web.toml").exists());
+    assert!(
+        host.domb_fails(&["convert", "none.cfg"])
+            .starts_with("domb: none.cfg: cannot be read: ")
+    );
+
+    // What says nothing is noted.
+    fs::write(
+        host.path("web.cfg"),
+        "name = 'web'\nmemory = 8\nkernel = '/k'\ncmdline = 'a'\nextra = 'b'\n",
+    )
+    .unwrap();
+    let output = host.domb(&["convert", "web.cfg"]);
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(
+        text(&output.stderr),
+        "web.cfg:5:9: extra: note: says nothing beside cmdline, as with xl\n"
     );
 }

@@ -7,7 +7,6 @@ use alloc::string::String;
 use core::cell::RefCell;
 
 use domb_core::console::Lines;
-use domb_core::host::Services;
 use stubdom::events::Events;
 use stubdom::{console, executor, time};
 use xen::DomId;
@@ -47,8 +46,8 @@ struct Output {
     complained: bool,
 }
 
-impl Services for Relays {
-    fn attach(&mut self, name: &str, domid: DomId, port: u32) -> xen::Result<()> {
+impl Relays {
+    pub(crate) fn attach(&mut self, name: &str, domid: DomId, port: u32) -> xen::Result<()> {
         // By the grant that the domain was built with, as any other server would.
         let page = GrantedPage::map(domid, xen::GRANT_RESERVED_CONSOLE)?;
         let events = Events::listen(Port::bind_interdomain(domid, port)?);
@@ -69,7 +68,7 @@ impl Services for Relays {
         Ok(())
     }
 
-    fn detach(&mut self, domid: DomId) {
+    pub(crate) fn detach(&mut self, domid: DomId) {
         if let Some(relay) = self.active.remove(&domid) {
             // Its last words, one ring of them at most: it may still run and write on. Then nothing of it stays mapped.
             relay.pass_on();

@@ -7,34 +7,39 @@
 
 extern crate alloc;
 
+mod channels;
 mod consoles;
 mod operator;
+mod services;
 mod store_link;
 
 use alloc::rc::Rc;
 use core::cell::{Cell, RefCell};
 
 use domb_core::host::{Host, Identity};
-use log::{error, info};
+use log::{error, info, warn};
 use manifest::LogLevel;
 use stubdom::events::Events;
-use stubdom::{Domain, Exit, executor, image, time};
+use stubdom::{Domain, Exit, executor, image, logger, time};
 use xen::bare::BareMetal;
 use xen::event_channel::Port;
 use xen::version;
 
-use consoles::Relays;
+use services::Peers;
 use store_link::Link;
 
 /// Memory beyond image, bundle and what Xen puts there: 30 MiB for heap, page tables and what is mapped of others, so that
 /// the whole is 32 MiB beside bundle and image.
 const MEMORY: usize = 30 << 20;
 
+/// Bytes of domb's own log that are kept for those who may read it.
+const LOG_KEPT: usize = 256 << 10;
+
 stubdom::image!(main, memory: MEMORY);
 
 /// When the next restart that is waited for happens.
 type Armed = Rc<Cell<Option<u64>>>;
-type TheHost = Rc<RefCell<Host<'static, BareMetal, Relays, Link>>>;
+type TheHost = Rc<RefCell<Host<'static, BareMetal, Peers, Link>>>;
 
 async fn main(domain: Domain) -> Exit {
     match start(&domain) {
@@ -76,23 +81,43 @@ fn start(domain: &Domain) -> Result<(TheHost, Armed), alloc::string::String> {
         command_line: &domain.command_line,
     };
     let link = Link::new(hypervisor.toolstack());
-    let host = Host::new(
-        hypervisor,
-        Relays::default(),
-        link,
-        time::now,
-        domain.ramdisk,
-        &identity,
-    )
-    .map_err(|problem| problem.to_string())?;
+    logger::keep_lines(LOG_KEPT);
+    let peers = Peers::default();
+    let listener = peers.channels.host();
+    let mut host = Host::new(hypervisor, peers, link, time::now, domain.ramdisk, &identity)
+        .map_err(|problem| problem.to_string())?;
     if domain.option("loglvl").is_none() {
         log::set_max_level(level(host.manifest().host.log_level));
     }
+    hold_images(&mut host);
     let host = Rc::new(RefCell::new(host));
     let ends = Port::bind_virq(xen::VIRQ_DOM_EXC).map_err(|problem| problem.to_string())?;
     let armed = Armed::default();
+    // It was empty.
+    let _ = listener.set((Rc::clone(&host), Rc::clone(&armed)));
     executor::spawn(supervise(Rc::clone(&host), Rc::clone(&armed), Events::listen(ends)));
     Ok((host, armed))
+}
+
+/// Makes room for images that are brought at run time: as much as the manifest says, or as the heap has.
+fn hold_images(host: &mut Host<'static, BareMetal, Peers, Link>) {
+    let wanted: u64 = host
+        .manifest()
+        .domains
+        .iter()
+        .map(|domain| domain.management.image_memory_kib)
+        .sum();
+    let wanted = usize::try_from(wanted).unwrap_or(usize::MAX).saturating_mul(1024);
+    let room = stubdom::heap_size().saturating_sub(MEMORY);
+    if wanted > room {
+        warn!(
+            "image-memory: {} KiB in the manifest, {} KiB to be had: memory={} on domb's command line, and dom0_mem to match",
+            wanted >> 10,
+            room >> 10,
+            (wanted.saturating_add(MEMORY)) >> 20
+        );
+    }
+    host.held_images().limit(wanted.min(room));
 }
 
 /// Starts what the manifest marks, one after the other; the consoles of those that run are served in between.

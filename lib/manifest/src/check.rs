@@ -213,8 +213,8 @@ impl Domain {
             errors.extend(twice(&self.needs).cloned().map(Error::DuplicateNeed));
         }
         self.check_store(errors);
-        errors.extend(self.management.errors(self.has(Role::Management)));
         self.check_devices(errors);
+        errors.extend(self.management.errors(self.has(Role::Management)));
     }
 
     /// What is wrong with what the domain is to the store.

@@ -68,12 +68,12 @@ pub struct Domain {
     pub store_quota: StoreQuota,
     /// What it may do in the store beyond what every domain of its roles may: at most [`crate::MAX_STORE_ACCESS`].
     pub store_access: Vec<StoreAccess>,
-    /// What domb offers it, with [`Role::Management`].
-    pub management: ManagementSettings,
     /// Its disks: at most [`crate::device::MAX_DISKS`].
     pub disks: Vec<Disk>,
     /// Its network interfaces, in the order of their numbers: at most [`crate::device::MAX_INTERFACES`].
     pub interfaces: Vec<Interface>,
+    /// What domb offers it, with [`Role::Management`].
+    pub management: ManagementSettings,
 }
 
 impl Domain {

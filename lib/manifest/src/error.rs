@@ -182,20 +182,6 @@ pub enum Error {
     /// The home of a domain that does not exist.
     #[error("store-access: of {0:?}: there is no such domain")]
     StoreAccessOf(String),
-    /// The number of channels is outside its limits.
-    #[error("channels: {0}; accepted: 1 to {MAX_CHANNELS}")]
-    Channels(u16),
-    /// The memory for images is outside its limits.
-    #[error(
-        "image-memory of {0} KiB; accepted: 0 to {MAX_IMAGE_MEMORY_KIB} KiB (64 GiB), a multiple of {MEMORY_STEP_KIB} KiB"
-    )]
-    ImageMemory(u64),
-    /// A domain that does not manage has channels, or memory for images.
-    #[error("{0}, but roles has no management")]
-    ManagementWithoutRole(&'static str),
-    /// Something is wrong with the policy.
-    #[error("{0}")]
-    Policy(Box<PolicyError>),
     /// The domain has more devices of a kind than allowed.
     #[error("{kind}: {count} of them; accepted: at most {}", kind.limit())]
     TooManyDevices {
@@ -217,6 +203,20 @@ pub enum Error {
         /// What is wrong.
         error: DeviceError,
     },
+    /// The number of channels is outside its limits.
+    #[error("channels: {0}; accepted: 1 to {MAX_CHANNELS}")]
+    Channels(u16),
+    /// The memory for images is outside its limits.
+    #[error(
+        "image-memory of {0} KiB; accepted: 0 to {MAX_IMAGE_MEMORY_KIB} KiB (64 GiB), a multiple of {MEMORY_STEP_KIB} KiB"
+    )]
+    ImageMemory(u64),
+    /// A domain that does not manage has channels, or memory for images.
+    #[error("{0}, but roles has no management")]
+    ManagementWithoutRole(&'static str),
+    /// Something is wrong with the policy.
+    #[error("{0}")]
+    Policy(Box<PolicyError>),
 }
 
 /// `"a" -> "b" -> "a"`

@@ -37,6 +37,8 @@ mod store;
 #[cfg(feature = "toml")]
 pub mod toml;
 pub mod uuid;
+#[cfg(feature = "toml")]
+pub mod xl_cfg;
 
 #[cfg(test)]
 mod samples;

@@ -16,12 +16,12 @@ use crate::{
 };
 
 /// The digest of [`manifest`]'s encoding.
-pub(crate) const MANIFEST_SHA256: &str = "sha256:d3da4216a5ace449fd144c9122c54bb30f5adb81522b3414cd869a4f831260f5";
+pub(crate) const MANIFEST_SHA256: &str = "sha256:b9fe55643ab5bf4b36bff3c470e23870cc342b6c45d8d732b94ed765f81192db";
 /// The digest of the encoding of the domain "web" of [`manifest`].
-pub(crate) const WEB_SHA256: &str = "sha256:292c114cc841da360fa69cba4b2b1d92a2d4343dcbe5d929593b9dd968d0448a";
+pub(crate) const WEB_SHA256: &str = "sha256:c1c1184bbf563ca72d6364cdeb715ec5f7a9e08c8144cf84a789ebd1b4687c70";
 
 /// The digest of the encoding of the domain "idle" of [`manifest`].
-pub(crate) const IDLE_SHA256: &str = "sha256:a622befc17a8e7f33262b16c0b4bdfd01c3f2f1899550037cd364f54f1e16af7";
+pub(crate) const IDLE_SHA256: &str = "sha256:041e4535d7eda1e9b48d83ae950391f1f8888b185120a92c3d2c1982aab3aa45";
 
 /// "store"; "web" with every field but the devices set, needing it; "idle" with devices, needing "web".
 pub(crate) fn manifest() -> Manifest {
@@ -100,6 +100,39 @@ pub(crate) fn manifest() -> Manifest {
     }
 }
 
+/// A disk with every field set, served by "web".
+pub(crate) fn disk() -> Disk {
+    Disk {
+        backend: Some("web".into()),
+        target: "/dev/vg/idle".into(),
+        format: Format::Raw,
+        vdev: Vdev::parse("xvdb2").unwrap(),
+        access: Access::Shared,
+        cdrom: false,
+        backend_type: Some(DiskBackend::Phy),
+        discard: true,
+        direct_io_safe: false,
+        trusted: true,
+    }
+}
+
+/// An interface with every field set but the backend.
+pub(crate) fn interface() -> Interface {
+    Interface {
+        backend: None,
+        bridge: "xenbr1".into(),
+        mac: Mac([2, 0, 0, 1, 2, 3]),
+        ip: vec![
+            Address::parse("192.0.2.1").unwrap(),
+            Address::parse("2001:db8::/64").unwrap(),
+        ],
+        rate: Rate::parse("10MB/s@20ms"),
+        mtu: Some(1400),
+        vifname: Some("idle0".into()),
+        trusted: false,
+    }
+}
+
 /// Two classes, and access of "web" to the first, to "idle" and to the host.
 fn policy() -> Policy {
     Policy {
@@ -164,39 +197,6 @@ fn policy() -> Policy {
     }
 }
 
-/// A disk with every field set, served by "web".
-pub(crate) fn disk() -> Disk {
-    Disk {
-        backend: Some("web".into()),
-        target: "/dev/vg/idle".into(),
-        format: Format::Raw,
-        vdev: Vdev::parse("xvdb2").unwrap(),
-        access: Access::Shared,
-        cdrom: false,
-        backend_type: Some(DiskBackend::Phy),
-        discard: true,
-        direct_io_safe: false,
-        trusted: true,
-    }
-}
-
-/// An interface with every field set but the backend.
-pub(crate) fn interface() -> Interface {
-    Interface {
-        backend: None,
-        bridge: "xenbr1".into(),
-        mac: Mac([2, 0, 0, 1, 2, 3]),
-        ip: vec![
-            Address::parse("192.0.2.1").unwrap(),
-            Address::parse("2001:db8::/64").unwrap(),
-        ],
-        rate: Rate::parse("10MB/s@20ms"),
-        mtu: Some(1400),
-        vifname: Some("idle0".into()),
-        trusted: false,
-    }
-}
-
 /// Domains of these names and needs, in this order, without a policy.
 pub(crate) fn manifest_with_needs(domains: &[(&str, &[&str])]) -> Manifest {
     Manifest {
@@ -229,9 +229,9 @@ fn domain(name: &str, needs: &[&str]) -> Domain {
         serves: Vec::new(),
         store_quota: StoreQuota::default(),
         store_access: Vec::new(),
-        management: ManagementSettings::default(),
         disks: Vec::new(),
         interfaces: Vec::new(),
+        management: ManagementSettings::default(),
     }
 }
 
@@ -320,9 +320,9 @@ pub(crate) fn any_manifest() -> impl Strategy<Value = Manifest> {
                 domain.serves.clear();
                 domain.store_access.clear();
                 domain.store_quota = StoreQuota::default();
-                domain.management = ManagementSettings::default();
                 domain.disks.clear();
                 domain.interfaces.clear();
+                domain.management = ManagementSettings::default();
             }
         }
         if !two_banks {
@@ -330,54 +330,6 @@ pub(crate) fn any_manifest() -> impl Strategy<Value = Manifest> {
         }
         manifest
     })
-}
-
-/// Policies, half of them empty, with few names, so that some of them are right.
-fn any_policy() -> impl Strategy<Value = Policy> {
-    let rule = prop_oneof![
-        any::<[u8; 32]>().prop_map(ImageRule::Sha256),
-        "release|other".prop_map(ImageRule::SignedBy),
-        "debian|other".prop_map(ImageRule::Image),
-        Just(ImageRule::None),
-    ];
-    let rules = || prop::collection::vec(rule.clone(), 0..3);
-    let limits = (0_u64..10_000, 0_u64..10_000, 0_u16..70, any::<u16>(), 0_u16..300);
-    let class = ("[a-c]", rules(), rules(), "[ -~]{0,9}", limits, any::<[bool; 3]>());
-    let class = class.prop_map(
-        |(name, kernels, ramdisks, text, limits, [pv, beginning, closed])| GuestClass {
-            name,
-            kinds: if pv { vec![Kind::Pv] } else { vec![] },
-            kernels,
-            ramdisks,
-            command_lines: vec![if beginning {
-                CommandLineRule::Beginning(text)
-            } else {
-                CommandLineRule::Exact(text)
-            }],
-            memory_max_kib: limits.0 * 4,
-            memory_total_kib: limits.1 * 4,
-            vcpus_max: limits.2,
-            guests_max: limits.3,
-            backends: vec!["a".into()],
-            devices_max: limits.4,
-            guest_box: if closed { GuestBox::Closed } else { GuestBox::Open },
-        },
-    );
-    let scope = prop_oneof![
-        Just(Scope::Host),
-        "[a-c]".prop_map(Scope::Domain),
-        "[a-c]".prop_map(Scope::Class),
-    ];
-    let may = prop::collection::vec(prop::sample::select(Request::ALL.to_vec()), 0..4);
-    let access = ("[a-c]", scope, may).prop_map(|(domain, scope, may)| policy::Access { domain, scope, may });
-    let key = ("release|other", any::<[u8; 32]>()).prop_map(|(name, ed25519)| SigningKey { name, ed25519 });
-    let policy = (
-        prop::collection::vec(key, 0..3),
-        prop::collection::vec(class, 0..3),
-        prop::collection::vec(access, 0..3),
-    )
-        .prop_map(|(keys, classes, access)| Policy { keys, classes, access });
-    prop_oneof![Just(Policy::default()), policy]
 }
 
 /// Disks, some beyond the limits.
@@ -427,4 +379,52 @@ fn any_interface() -> impl Strategy<Value = Interface> {
             trusted,
         },
     )
+}
+
+/// Policies, half of them empty, with few names, so that some of them are right.
+fn any_policy() -> impl Strategy<Value = Policy> {
+    let rule = prop_oneof![
+        any::<[u8; 32]>().prop_map(ImageRule::Sha256),
+        "release|other".prop_map(ImageRule::SignedBy),
+        "debian|other".prop_map(ImageRule::Image),
+        Just(ImageRule::None),
+    ];
+    let rules = || prop::collection::vec(rule.clone(), 0..3);
+    let limits = (0_u64..10_000, 0_u64..10_000, 0_u16..70, any::<u16>(), 0_u16..300);
+    let class = ("[a-c]", rules(), rules(), "[ -~]{0,9}", limits, any::<[bool; 3]>());
+    let class = class.prop_map(
+        |(name, kernels, ramdisks, text, limits, [pv, beginning, closed])| GuestClass {
+            name,
+            kinds: if pv { vec![Kind::Pv] } else { vec![] },
+            kernels,
+            ramdisks,
+            command_lines: vec![if beginning {
+                CommandLineRule::Beginning(text)
+            } else {
+                CommandLineRule::Exact(text)
+            }],
+            memory_max_kib: limits.0 * 4,
+            memory_total_kib: limits.1 * 4,
+            vcpus_max: limits.2,
+            guests_max: limits.3,
+            backends: vec!["a".into()],
+            devices_max: limits.4,
+            guest_box: if closed { GuestBox::Closed } else { GuestBox::Open },
+        },
+    );
+    let scope = prop_oneof![
+        Just(Scope::Host),
+        "[a-c]".prop_map(Scope::Domain),
+        "[a-c]".prop_map(Scope::Class),
+    ];
+    let may = prop::collection::vec(prop::sample::select(Request::ALL.to_vec()), 0..4);
+    let access = ("[a-c]", scope, may).prop_map(|(domain, scope, may)| policy::Access { domain, scope, may });
+    let key = ("release|other", any::<[u8; 32]>()).prop_map(|(name, ed25519)| SigningKey { name, ed25519 });
+    let policy = (
+        prop::collection::vec(key, 0..3),
+        prop::collection::vec(class, 0..3),
+        prop::collection::vec(access, 0..3),
+    )
+        .prop_map(|(keys, classes, access)| Policy { keys, classes, access });
+    prop_oneof![Just(Policy::default()), policy]
 }

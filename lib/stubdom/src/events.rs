@@ -84,24 +84,28 @@ impl Events {
         }
     }
 
-    /// Waits for the next event.
-    pub async fn next(&self) {
-        poll_fn(|context| {
+    /// Waits for the next event, or for the end of this value.
+    pub fn next(&self) -> impl Future<Output = ()> + use<> {
+        let port = self.port.number();
+        poll_fn(move |context| {
             let mut ports = PORTS.borrow();
-            let waiting = ports.entry(self.port.number()).or_default();
+            let Some(waiting) = ports.get_mut(&port) else {
+                return Poll::Ready(());
+            };
             if core::mem::take(&mut waiting.fired) {
                 return Poll::Ready(());
             }
             waiting.waker = Some(context.waker().clone());
             Poll::Pending
         })
-        .await;
     }
 }
 
 impl Drop for Events {
     fn drop(&mut self) {
-        PORTS.borrow().remove(&self.port.number());
+        if let Some(mut waiting) = PORTS.borrow().remove(&self.port.number()) {
+            waiting.fire();
+        }
     }
 }
 

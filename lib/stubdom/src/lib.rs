@@ -22,7 +22,7 @@ mod heap;
 pub mod image;
 mod layout;
 pub mod lending;
-mod logger;
+pub mod logger;
 mod page_tables;
 mod panic;
 pub mod store;

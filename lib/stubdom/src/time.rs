@@ -3,8 +3,9 @@
 use alloc::collections::BTreeMap;
 use core::arch::x86_64::{_mm_lfence, _rdtsc};
 use core::future::poll_fn;
+use core::pin::{Pin, pin};
 use core::sync::atomic::{AtomicU64, Ordering, fence};
-use core::task::{Poll, Waker};
+use core::task::{Context, Poll, Waker};
 
 use xen_sys as sys;
 
@@ -61,23 +62,57 @@ pub fn now() -> u64 {
 }
 
 /// Waits until system time `deadline` (nanoseconds).
-pub async fn sleep_until(deadline: u64) {
-    let mut key = None;
-    poll_fn(|context| {
+#[must_use]
+pub fn sleep_until(deadline: u64) -> Sleep {
+    Sleep { deadline, key: None }
+}
+
+/// Waits until a time. Nothing is left behind when it is dropped before.
+#[derive(Debug)]
+pub struct Sleep {
+    deadline: u64,
+    /// Under which it waits.
+    key: Option<(u64, u64)>,
+}
+
+impl Future for Sleep {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let mut timers = TIMERS.borrow();
-        if let Some(key) = key {
+        if let Some(key) = self.key.take() {
             timers.waiting.remove(&key);
         }
-        if now() >= deadline {
+        if now() >= self.deadline {
             return Poll::Ready(());
         }
-        let new = (deadline, timers.next);
+        let new = (self.deadline, timers.next);
         timers.next += 1;
         timers.waiting.insert(new, context.waker().clone());
-        key = Some(new);
+        self.key = Some(new);
         Poll::Pending
+    }
+}
+
+impl Drop for Sleep {
+    fn drop(&mut self) {
+        if let Some(key) = self.key {
+            TIMERS.borrow().waiting.remove(&key);
+        }
+    }
+}
+
+/// Waits for `future`, but not beyond system time `deadline`; none when that came first.
+pub async fn before<T>(deadline: u64, future: impl Future<Output = T>) -> Option<T> {
+    let mut future = pin!(future);
+    let mut sleep = sleep_until(deadline);
+    poll_fn(|context| {
+        if let Poll::Ready(value) = future.as_mut().poll(context) {
+            return Poll::Ready(Some(value));
+        }
+        Pin::new(&mut sleep).poll(context).map(|()| None)
     })
-    .await;
+    .await
 }
 
 /// Waits for `ns` nanoseconds.

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use xen::event_channel::Port;
 use xen::ring::BadIndex;
-use xen::vchan::{Change, Orders, Server, Transfer};
+use xen::vchan::{Change, Orders, Pipe, Server, Transfer};
 use xen::{DomId, Error, Result};
 
 use crate::events::Events;
@@ -21,8 +21,8 @@ pub struct Channel {
 }
 
 impl Channel {
-    /// Lends `orders.pages()` pages to `client` under the references from `first_reference` on, which must be free, and offers
-    /// it a port.
+    /// Lends `orders.pages()` pages to `client` under the references from `first_reference` on, which must be free, and
+    /// offers it a port.
     ///
     /// # Errors
     /// No memory, no such references, or no port left.
@@ -71,24 +71,6 @@ impl Channel {
         change
     }
 
-    /// Reads what is there, up to the size of `buffer`; how many bytes. Where that is less, an event comes with more.
-    ///
-    /// # Errors
-    /// [`BadIndex`]: the client wrote an index that cannot be, and was given up.
-    pub fn read(&mut self, buffer: &mut [u8]) -> core::result::Result<usize, BadIndex> {
-        let done = self.server.read(&self.pages, buffer);
-        self.done(done)
-    }
-
-    /// Writes what fits of `bytes`; how many. Where that is less than all, an event comes with room.
-    ///
-    /// # Errors
-    /// As [`Channel::read`].
-    pub fn write(&mut self, bytes: &[u8]) -> core::result::Result<usize, BadIndex> {
-        let done = self.server.write(&self.pages, bytes);
-        self.done(done)
-    }
-
     /// Gives the client up: it sees the server gone, and [`Channel::look`] tells when it is away.
     pub fn give_up(&mut self) {
         self.server.give_up(&self.pages);
@@ -113,5 +95,20 @@ impl Channel {
     fn notify(&self) {
         // A client that is gone needs none, and there is nobody else to tell.
         let _ = self.events.port().notify();
+    }
+}
+
+/// [`BadIndex`]: the client wrote an index that cannot be, and was given up.
+impl Pipe for Channel {
+    type Error = BadIndex;
+
+    fn read(&mut self, buffer: &mut [u8]) -> core::result::Result<usize, BadIndex> {
+        let done = self.server.read(&self.pages, buffer);
+        self.done(done)
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> core::result::Result<usize, BadIndex> {
+        let done = self.server.write(&self.pages, bytes);
+        self.done(done)
     }
 }

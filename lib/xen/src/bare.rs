@@ -6,7 +6,7 @@ use crate::domctl::Toolstack;
 use crate::error::XenVersion;
 use crate::hypervisor::{
     CpuPolicy, CreateDomain, DomId, DomainInfo, GrantEntry, HostInfo, HvmParam, Hypervisor, Mapping, MemoryMapEntry,
-    PvContext, PvhContext, SystemPolicy,
+    PvContext, PvhContext, SystemPolicy, VcpuInfo,
 };
 use crate::mmu::{ForeignPages, FrameOf};
 use crate::{Error, PAGE_SIZE, Result, event_channel, hypercall, memory, mmu, version};
@@ -65,6 +65,18 @@ impl Hypervisor for BareMetal {
 
     fn domain_info(&mut self, domid: DomId) -> Result<Option<DomainInfo>> {
         self.toolstack.domain_info(domid)
+    }
+
+    fn vcpu_info(&mut self, domid: DomId, vcpu: u32) -> Result<VcpuInfo> {
+        self.toolstack.vcpu_info(domid, vcpu)
+    }
+
+    fn vcpu_affinity(&mut self, domid: DomId, vcpu: u32, cpus: &mut [u8]) -> Result<()> {
+        self.toolstack.vcpu_affinity(domid, vcpu, cpus)
+    }
+
+    fn read_log(&mut self, index: u32, clear: bool, buffer: &mut [u8]) -> Result<(usize, u32)> {
+        self.toolstack.read_log(index, clear, buffer)
     }
 
     fn pause(&mut self, domid: DomId) -> Result<()> {

@@ -15,6 +15,7 @@ use crate::{Errno, Error, Result, hypercall};
 
 mod create;
 mod hvm_context;
+mod inspect;
 
 /// Versions of `XEN_DOMCTL` that this crate speaks: Xen 4.17 to 4.22.
 const DOMCTL_VERSIONS: [u32; 4] = [0x15, 0x16, 0x17, 0x18];
@@ -209,6 +210,8 @@ impl Toolstack {
             dying: info.flags & sys::XEN_DOMINF_dying != 0,
             shutdown,
             paused: info.flags & sys::XEN_DOMINF_paused != 0,
+            blocked: info.flags & sys::XEN_DOMINF_blocked != 0,
+            running: info.flags & sys::XEN_DOMINF_running != 0,
             pages: info.tot_pages,
             cpu_time_ns: info.cpu_time,
             online_vcpus: info.nr_online_vcpus,

@@ -87,6 +87,10 @@ pub struct DomainInfo {
     pub shutdown: Option<ShutdownReason>,
     /// Paused by a toolstack.
     pub paused: bool,
+    /// All its vCPUs wait for an event.
+    pub blocked: bool,
+    /// A vCPU runs at this moment.
+    pub running: bool,
     /// Pages that it holds.
     pub pages: u64,
     /// Nanoseconds of CPU that it used.
@@ -95,6 +99,21 @@ pub struct DomainInfo {
     pub online_vcpus: u32,
     /// Machine frame of `shared_info`.
     pub shared_info_frame: u64,
+}
+
+/// State of a vCPU (`XEN_DOMCTL_getvcpuinfo`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct VcpuInfo {
+    /// Not offline.
+    pub online: bool,
+    /// It waits for an event.
+    pub blocked: bool,
+    /// It runs at this moment.
+    pub running: bool,
+    /// Nanoseconds of CPU that it used.
+    pub cpu_time_ns: u64,
+    /// The physical CPU that it runs on, or ran on last.
+    pub cpu: u32,
 }
 
 /// State of the machine (`XEN_SYSCTL_physinfo`).
@@ -278,6 +297,15 @@ pub trait Hypervisor {
 
     /// State of a domain; none when there is no such domain.
     fn domain_info(&mut self, domid: DomId) -> Result<Option<DomainInfo>>;
+
+    /// State of a vCPU.
+    fn vcpu_info(&mut self, domid: DomId, vcpu: u32) -> Result<VcpuInfo>;
+
+    /// The physical CPUs that a vCPU may run on: a bit each, the lowest of the first byte for CPU 0.
+    fn vcpu_affinity(&mut self, domid: DomId, vcpu: u32, cpus: &mut [u8]) -> Result<()>;
+
+    /// Reads Xen's log from an index on: how many bytes, and the index behind them. `clear` forgets what there is up to now.
+    fn read_log(&mut self, index: u32, clear: bool, buffer: &mut [u8]) -> Result<(usize, u32)>;
 
     /// Stops the vCPUs. Counted: as many `unpause` start them again.
     fn pause(&mut self, domid: DomId) -> Result<()>;

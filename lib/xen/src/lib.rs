@@ -35,7 +35,7 @@ pub mod version;
 pub use error::{Errno, Error, Result, XenVersion};
 pub use hypervisor::{
     CpuPolicy, CpuidLeaf, CreateDomain, DomId, DomainInfo, DomainKind, GrantEntry, HostInfo, HvmParam, Hypervisor,
-    Mapping, MemoryMapEntry, MsrEntry, PvContext, PvhContext, ShutdownReason, SystemPolicy,
+    Mapping, MemoryMapEntry, MsrEntry, PvContext, PvhContext, ShutdownReason, SystemPolicy, VcpuInfo,
 };
 
 /// Bytes of a page, of a frame and of a grant frame (`XEN_PAGE_SIZE`).

@@ -18,8 +18,11 @@ pub fn image_path(name: &str) -> PathBuf {
     testbed::workspace().join("target/images").join(name)
 }
 
-/// A program of this package, built with the tests.
-fn program_beside(name: &str) -> Result<PathBuf> {
+/// A program that was built with the tests: of this package, or of one that it uses.
+///
+/// # Errors
+/// It was not built.
+pub fn program(name: &str) -> Result<PathBuf> {
     let mut directory = std::env::current_exe()?;
     // Tests run from the directory `deps` below that of the programs.
     while directory.pop() {
@@ -28,7 +31,7 @@ fn program_beside(name: &str) -> Result<PathBuf> {
             return Ok(program);
         }
     }
-    anyhow::bail!("{name}: not built; `cargo build --release -p scenarios` builds it")
+    anyhow::bail!("{name}: not built; `cargo build --release -p scenarios -p domb` builds it")
 }
 
 /// A domain of a host manifest.
@@ -209,10 +212,17 @@ impl HostFile {
             let program = self.assets.stock_store.clients.join(format!("xenstore-{client}"));
             ramdisk = ramdisk.program_as(&program, &format!("bin/xenstore-{client}"))?;
         }
-        let prober = program_beside("store-prober")?;
+        let prober = program("store-prober")?;
         let file = self.directory.join(format!("{name}.cpio.gz"));
         ramdisk.program_as(&prober, "bin/store-prober")?.write_gzip(&file)?;
         self.image(name, &file)
+    }
+
+    /// Adds lines of TOML as they are.
+    #[must_use]
+    pub fn text(mut self, text: &str) -> Self {
+        self.text.push_str(text);
+        self
     }
 
     /// Adds a domain.

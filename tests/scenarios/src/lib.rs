@@ -5,7 +5,7 @@
 mod host;
 mod session;
 
-pub use host::{Guest, HostFile, image_path};
+pub use host::{Guest, HostFile, image_path, program};
 pub use session::{Created, Session};
 
 /// Guards against hanging only; nothing is measured by it.

@@ -130,9 +130,9 @@ fn domain(name: &str, kernel: &str) -> Domain {
         serves: Vec::new(),
         store_quota: StoreQuota::default(),
         store_access: Vec::new(),
-        management: ManagementSettings::default(),
         disks: Vec::new(),
         interfaces: Vec::new(),
+        management: ManagementSettings::default(),
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! A client that sends a request and waits for the answer, as all libraries do, never runs while the daemon does. On two cores
 //! each message wakes a core that just went idle; on one core it is a switch from one process to the other, which is several
-//! times quicker (README.md has figures). The scheduler of Linux prefers idle cores, so the daemon follows its client:
+//! times quicker. The scheduler of Linux prefers idle cores, so the daemon follows its client:
 //! - after [`ENGAGE`] requests of one client with nobody between, it asks /proc on which core the client is, and pins itself there;
 //! - it asks again when a request took long to come ([`SLOW`]): the client may have been moved to an idle core;
 //! - it lets go when anybody else has something to be done, when nothing comes for [`PATIENCE`], and when the client is moved

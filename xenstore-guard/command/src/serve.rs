@@ -56,10 +56,7 @@ fn connection(event: Event) -> Option<ConnectionId> {
 /// It cannot start, or the kernel refuses what the loop cannot do without.
 pub fn run(arguments: &ServeArguments) -> Result<(), Error> {
     let signals = Signals::catch()?;
-    let config = Config {
-        policy: policy_file::load(arguments.policy.as_deref())?,
-        ..Config::default()
-    };
+    let config = policy_file::load(arguments.policy.as_deref())?;
     let rings = open_rings(arguments.rings.as_deref())?;
     let socket = Socket::listen(&arguments.socket)?;
     let mut daemon = Daemon::start(config, Host::new(rings), socket, signals, arguments)?;

@@ -8,6 +8,7 @@ use std::fs;
 use std::path::Path;
 
 use domb_core::bundle;
+use domb_core::management::frame::HEADER_BYTES;
 use manifest::{
     Action, Console, Domain, Host, Image, Kind, LogLevel, ManagementSettings, Manifest, Policy, StoreQuota, StoreSettings,
 };
@@ -16,12 +17,20 @@ use measure::{Bank, Digests, EventLog, record};
 #[path = "../../src/elf/writer.rs"]
 mod writer;
 
+mod management {
+    pub(crate) use domb_core::management::*;
+}
+
+#[path = "../../src/management/samples.rs"]
+mod samples;
+
 use writer::{kernel, load, notes, xen};
 
 fn main() -> std::io::Result<()> {
     elf()?;
     bundles()?;
-    event_logs()
+    event_logs()?;
+    management_protocol()
 }
 
 fn seed(target: &str, name: &str, bytes: &[u8]) -> std::io::Result<()> {
@@ -117,9 +126,9 @@ fn domain(name: &str, needs: &[&str]) -> Domain {
         serves: Vec::new(),
         store_quota: StoreQuota::default(),
         store_access: Vec::new(),
-        management: ManagementSettings::default(),
         disks: Vec::new(),
         interfaces: Vec::new(),
+        management: ManagementSettings::default(),
     }
 }
 
@@ -137,4 +146,27 @@ fn event_logs() -> std::io::Result<()> {
         seed("event_log", name, log.bytes())?;
     }
     Ok(())
+}
+
+/// Each payload behind its kind; and conversations of whole frames.
+fn management_protocol() -> std::io::Result<()> {
+    let payload = |target: &str, kind: u8, at: usize, frame: &[u8]| {
+        let bytes = [&[kind], &frame[HEADER_BYTES..]].concat();
+        seed(target, &format!("{kind}-{at}"), &bytes)
+    };
+    let mut stream = Vec::new();
+    for (at, request) in samples::requests().iter().enumerate() {
+        let frame = request.frame(u32::try_from(at).unwrap()).unwrap();
+        payload("management_request", request.number(), at, &frame)?;
+        // Bytes of the client, then hand out, tell of progress, answer, read.
+        stream.push(0);
+        stream.extend(u16::try_from(frame.len()).unwrap().to_le_bytes());
+        stream.extend(frame);
+        stream.extend([3, 5, 4, 6]);
+    }
+    for (at, answer) in samples::answers().iter().enumerate() {
+        payload("management_answer", answer.number(), at, &answer.frame(1).unwrap())?;
+    }
+    seed("management_channel", "every-request", &stream)?;
+    seed("management_channel", "no-frame", b"\0\x10\0GET / HTTP/1.1\r\n\x06\x07")
 }

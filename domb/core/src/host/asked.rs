@@ -1,6 +1,6 @@
 //! Domains that are asked for while the host runs. Nothing of one is known before it was started, or after it is gone for good.
 
-use alloc::string::ToString;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use manifest::{Domain, Image, Manifest};
@@ -11,23 +11,39 @@ use super::domains::Source;
 use super::{Host, ImageData, RequestError, Services, State};
 use crate::store::StoreLink;
 
+/// A domain that is asked for.
+#[derive(Debug, Clone)]
+pub struct Wish {
+    /// Its configuration. The names of kernel and ramdisk in it do not count: each is named by its digest.
+    pub domain: Domain,
+    /// The SHA-256 of its kernel.
+    pub kernel: Digest,
+    /// That of its ramdisk.
+    pub ramdisk: Option<Digest>,
+    /// The class of the policy that it is in.
+    pub class: Option<String>,
+    /// It is not to run until someone lets it.
+    pub paused: bool,
+}
+
 impl<'b, H: Hypervisor, C: Services, L: StoreLink> Host<'b, H, C, L> {
-    /// Starts a domain that the manifest does not have, from images with these SHA-256 digests. In the configuration each is named by its digest.
+    /// Starts a domain that the manifest does not have.
     ///
     /// # Errors
     /// [`RequestError`]; it is also logged, with the domain's name.
-    pub fn create_asked(
-        &mut self,
-        mut domain: Domain,
-        kernel: &Digest,
-        ramdisk: Option<&Digest>,
-    ) -> Result<DomId, RequestError> {
-        domain.kernel = hex(kernel);
-        domain.ramdisk = ramdisk.map(hex);
-        let kernel = self.images.with_digest(kernel)?;
-        let ramdisk = ramdisk.map(|ramdisk| self.images.with_digest(ramdisk)).transpose()?;
+    pub fn create_asked(&mut self, wish: Wish) -> Result<DomId, RequestError> {
+        let mut domain = wish.domain;
+        domain.kernel = wish.kernel.to_string();
+        domain.ramdisk = wish.ramdisk.map(|ramdisk| ramdisk.to_string());
+        let kernel = self.images.with_digest(&wish.kernel)?;
+        let ramdisk = wish.ramdisk.map(|ramdisk| self.images.with_digest(&ramdisk));
+        let ramdisk = ramdisk.transpose()?;
         self.check_asked(&domain, &kernel, ramdisk.as_ref())?;
         let index = self.domains.add(domain, Source::Asked { kernel, ramdisk });
+        if let Some(entry) = self.domains.get_mut(index) {
+            entry.class = wish.class;
+            entry.start_paused = wish.paused;
+        }
         let started = self.start(index);
         if started.is_err() && !matches!(self.domains.state(index), Some(State::Waiting(_))) {
             self.forget(index);
@@ -95,8 +111,4 @@ impl<'b, H: Hypervisor, C: Services, L: StoreLink> Host<'b, H, C, L> {
         let store = asked.map(|store| self.domains.name(store));
         self.manifest.needs(index).filter(move |_| fixed).chain(store)
     }
-}
-
-fn hex(digest: &Digest) -> alloc::string::String {
-    digest.to_string()
 }

@@ -1,5 +1,7 @@
 //! From a domain of the manifest to one that runs.
 
+use core::mem;
+
 use log::{error, info};
 use manifest::{Console, Domain};
 use measure::{Digests, Record, record};
@@ -92,7 +94,12 @@ impl<'b, H: Hypervisor, C: Services, L: StoreLink> Host<'b, H, C, L> {
         let now = (self.clock)();
         let total = now.saturating_sub(began);
         if let Some(entry) = self.domains.get_mut(index) {
-            entry.state = State::Running(built.domid);
+            entry.state = if mem::take(&mut entry.start_paused) {
+                State::Paused(built.domid)
+            } else {
+                State::Running(built.domid)
+            };
+            entry.started_ns = now;
             entry.supervisor.started(now);
             entry.times = Some((built.times, total));
             entry.starts += 1;
@@ -131,7 +138,9 @@ impl<'b, H: Hypervisor, C: Services, L: StoreLink> Host<'b, H, C, L> {
             let (_, port) = built.console;
             self.services.attach(&domain.name, built.domid, port)?;
         }
-        self.hypervisor.unpause(built.domid)?;
+        if self.domains.get(index).is_none_or(|entry| !entry.start_paused) {
+            self.hypervisor.unpause(built.domid)?;
+        }
         let unpaused = (self.clock)();
         self.connect_store(index, built.domid)?;
         let connected = (self.clock)();

@@ -33,6 +33,14 @@ pub(super) struct Entry<'b> {
     pub(super) wired: Option<Built>,
     /// The store went down during its last start.
     pub(super) store_lost: bool,
+    /// The class of the policy that it is in; none for the manifest's.
+    pub(super) class: Option<String>,
+    /// It is not to run after its next start, until someone lets it.
+    pub(super) start_paused: bool,
+    /// Xen's system time at its last start, in nanoseconds.
+    pub(super) started_ns: u64,
+    /// How often it crashed.
+    pub(super) crashes: u32,
 }
 
 /// Whence a domain's kernel and ramdisk come.
@@ -59,6 +67,10 @@ impl<'b> Entry<'b> {
             starts: 0,
             wired: None,
             store_lost: false,
+            class: None,
+            start_paused: false,
+            started_ns: 0,
+            crashes: 0,
         }
     }
 }

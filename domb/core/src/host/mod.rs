@@ -12,6 +12,7 @@ mod numbers;
 mod report;
 mod requests;
 mod resources;
+mod service;
 mod store;
 mod supervision;
 
@@ -21,18 +22,23 @@ use alloc::vec::Vec;
 use log::error;
 use manifest::Manifest;
 use measure::{Digests, EventLog, record};
+use xen::grant_table::{CopyError, GrantedBytes};
 use xen::{DomId, Hypervisor};
 
 use crate::build::{ChannelOffer, Failure};
 use crate::bundle::Bundle;
+use crate::management::LogLine;
 use crate::restart::{Decision, End};
 use crate::store::{self as store_client, StoreLink};
 use domains::Domains;
+use service::DenialLog;
 use store::StoreSide;
 
+pub use asked::Wish;
 pub use held::{Arriving, HeldImage, HeldImages, HoldError};
 pub use images::{ImageData, ImageError, Images};
 pub use requests::{Asked, Shutdown};
+pub use service::Conversation;
 
 /// What the builder does for domains that run: it serves their consoles, and listens to those that may ask for something.
 pub trait Services {
@@ -54,6 +60,18 @@ pub trait Services {
 
     /// Ends what goes on in them: before the domain is destroyed.
     fn withdraw_channels(&mut self, domid: DomId);
+
+    /// Copies the pieces that a domain granted, one behind the other, into `to`, which they fill.
+    ///
+    /// # Errors
+    /// [`CopyError`] names the grant; what `to` holds then is undefined.
+    fn copy_granted(&mut self, from: DomId, pieces: &[GrantedBytes], to: &mut [u8]) -> Result<(), CopyError>;
+
+    /// Lines of the builder's own log from a number on, of so many bytes at most, and the number that comes next.
+    fn log_lines(&mut self, from: u64, bytes: usize) -> (Vec<LogLine>, u64);
+
+    /// What follows Xen's version: `.5` in 4.17.5.
+    fn xen_extra_version(&mut self) -> String;
 }
 
 /// Why something asked for was not done.
@@ -192,6 +210,7 @@ pub struct Host<'b, H: Hypervisor, C: Services, L: StoreLink> {
     services: C,
     store: StoreSide<L>,
     clock: fn() -> u64,
+    denials: DenialLog,
     images: Images<'b>,
     manifest: Manifest,
     log: EventLog,
@@ -225,6 +244,7 @@ impl<'b, H: Hypervisor, C: Services, L: StoreLink> Host<'b, H, C, L> {
             services,
             store: StoreSide::new(link, manifest.store()),
             clock,
+            denials: DenialLog::default(),
             images: Images::new(bundle, 0),
             log: EventLog::new(&banks)?,
             manifest,

@@ -98,6 +98,7 @@ impl<H: Hypervisor, C: Services, L: StoreLink> Host<'_, H, C, L> {
         let Some(entry) = self.domains.get_mut(index) else {
             return;
         };
+        entry.crashes = entry.crashes.saturating_add(u32::from(end == End::Crash));
         let decision = entry.supervisor.ended(end, now);
         info!(
             "domain {} ended domid={domid} reason={end}: {decision}",

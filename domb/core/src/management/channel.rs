@@ -3,23 +3,28 @@
 use alloc::collections::VecDeque;
 use alloc::format;
 use alloc::string::ToString;
+use alloc::vec;
 use alloc::vec::Vec;
+
+use xen::vchan::Pipe;
 
 use super::frame::{FIXED_VERSION, Fixed, HEADER_BYTES, Header, MAX_FRAME};
 use super::{Answer, Done, Request, VERSION, VERSIONS};
 
-/// Requests of one client that may be under way at once, those that wait for their turn included. More are answered at once
-/// with [`Answer::Failed`]; [`Request::Cancel`] does not count.
+/// Requests of one client that may be under way at once, those that wait for their turn included. More are answered at
+/// once with [`Answer::Failed`]; [`Request::Cancel`] does not count.
 pub const MAX_REQUESTS: usize = 4;
 /// Nanoseconds after which a client is dropped that reads nothing although there is something for it.
 pub const STALL_NS: u64 = 30_000_000_000;
 /// While more bytes than this wait to be read by the client, nothing of it is looked at, and it is told of no progress.
 const FULL: usize = MAX_FRAME;
+/// Bytes that are read of one client before it is the turn of others.
+const READ: usize = 16 << 10;
 
 /// The state of a connection: bytes of the client in, requests out; answers in, bytes for the client out.
 ///
-/// What a client can make this hold is bounded: one frame of input, [`MAX_REQUESTS`] requests, and answers to as many beyond
-/// the frame's worth at which it is read no further.
+/// What a client can make this hold is bounded: one frame of input, [`MAX_REQUESTS`] requests, and answers to as many
+/// beyond the frame's worth at which it is read no further.
 #[derive(Debug, Default)]
 pub struct Channel {
     input: Vec<u8>,
@@ -79,7 +84,8 @@ impl Channel {
         self.running.iter().map(|running| running.id)
     }
 
-    /// Answers a request that was handed out; others are passed over. Progress is left out while the client does not read.
+    /// Answers a request that was handed out; others are passed over. Progress is left out while the client does not
+    /// read.
     pub fn answer(&mut self, id: u32, answer: &Answer, now: u64) {
         let Some(at) = self.running.iter().position(|running| running.id == id) else {
             return;
@@ -117,6 +123,34 @@ impl Channel {
         }
         // There may be frames that were not looked at while too much waited.
         self.look(now);
+    }
+
+    /// Moves bytes between the client and this: writes what it takes, reads at most 16 KiB, writes what came of it.
+    /// True when there may be more to read, of which no event tells: to be called again then, after the turns of
+    /// others.
+    ///
+    /// # Errors
+    /// The pipe's: the client is to be dropped.
+    pub fn exchange<P: Pipe>(&mut self, pipe: &mut P, now: u64) -> Result<bool, P::Error> {
+        self.write_to(pipe, now)?;
+        let mut buffer = vec![0; self.room().min(READ)];
+        let count = pipe.read(&mut buffer)?;
+        self.feed(buffer.get(..count).unwrap_or_default(), now);
+        self.write_to(pipe, now)?;
+        Ok(count > 0 && count == buffer.len())
+    }
+
+    fn write_to<P: Pipe>(&mut self, pipe: &mut P, now: u64) -> Result<(), P::Error> {
+        // What was read and not looked at can bring further output, but only so much was read.
+        while !self.output().is_empty() {
+            let wanted = self.output().len();
+            let count = pipe.write(self.output())?;
+            self.sent(count, now);
+            if count < wanted {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// When the client is to be dropped if it reads nothing until then.

@@ -1,8 +1,8 @@
 //! Frames: what is the same in every version, so that both ends of any two versions understand at least this.
 //!
-//! A frame is a header of 16 bytes and its payload: the magic `DOMB`, the version, the kind, the id of the request that it is
-//! or answers, and the length of the payload, all little-endian. Version 0 is never the version of a request: its frames are
-//! how a server says that it cannot read the client's.
+//! A frame is a header of 16 bytes and its payload: the magic `DOMB`, the version, the kind, the id of the request that
+//! it is or answers, and the length of the payload, all little-endian. Version 0 is never the version of a request: its
+//! frames are how a server says that it cannot read the client's.
 
 use alloc::string::String;
 use alloc::vec::Vec;

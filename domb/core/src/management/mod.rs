@@ -1,12 +1,13 @@
 //! The protocol between the management domain and domb: `docs/management-protocol.md` has its tables.
 //!
-//! A client asks, domb decides. One connection carries frames in both directions; each request has an id of the client's
-//! choosing, any number of [`Answer::Progress`] and one last answer.
+//! A client asks, domb decides. One connection carries frames in both directions; each request has an id of the
+//! client's choosing, any number of [`Answer::Progress`] and one last answer.
 //!
 //! - [`frame`]: the part that is the same in every version.
-//! - [`Request`], [`Answer`]: what the frames of this version carry. Each value has one encoding; whatever else comes is
-//!   refused with the field, its offset and what was expected there.
-//! - [`Channel`]: one client as domb sees it: bytes in, requests out, answers in, bytes out. [`Server`]: all of them, in turn.
+//! - [`Request`], [`Answer`]: what the frames of this version carry. Each value has one encoding; whatever else comes
+//!   is refused with the field, its offset and what was expected there.
+//! - [`Channel`]: one client as domb sees it: bytes in, requests out, answers in, bytes out. [`Server`]: all of them,
+//!   in turn.
 //!
 //! Nothing here does I/O or decides anything.
 

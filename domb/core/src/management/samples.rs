@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use xen::grant_table::GrantedBytes;
 
-use super::*;
+use crate::management::*;
 
 pub(super) fn requests() -> Vec<Request> {
     let guest = || Guest::Name { name: "web".into() };

@@ -59,8 +59,8 @@ impl Server {
         }
     }
 
-    /// The client of a slot went, or was dropped. Its requests that were handed out, which are to be given up: nobody waits
-    /// for them.
+    /// The client of a slot went, or was dropped. Its requests that were handed out, which are to be given up: nobody
+    /// waits for them.
     pub fn disconnect(&mut self, slot: usize) -> Vec<Ticket> {
         let Some((client, generation)) = self
             .slots

@@ -4,6 +4,8 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use proptest::prelude::*;
+use xen::ring::BadIndex;
+use xen::vchan::{self, End, LocalPages, Orders, Pipe, SharedPages as _};
 
 use super::frame::{Fixed, HEADER_BYTES, Header, MAX_FRAME, MAX_PAYLOAD, frame};
 use super::samples;
@@ -334,6 +336,103 @@ fn an_answer_for_a_client_that_went_reaches_nobody() {
     assert!(server.channel(0).unwrap().output().is_empty());
 }
 
+/// A client's end and the server's over pages of this process, without events.
+struct Vchan {
+    pages: LocalPages,
+    server: vchan::Server,
+    client: End,
+}
+
+impl Vchan {
+    fn new(left: u16, right: u16) -> Self {
+        let orders = Orders::new(left, right).unwrap();
+        let pages = LocalPages::new(orders.pages());
+        let mut server = vchan::Server::offer(&pages, orders, &[]);
+        let client = End::connect(pages.page(0).unwrap(), orders);
+        assert_eq!(server.look(&pages), vchan::Change::Came);
+        Self { pages, server, client }
+    }
+}
+
+impl Pipe for Vchan {
+    type Error = BadIndex;
+
+    fn read(&mut self, buffer: &mut [u8]) -> Result<usize, BadIndex> {
+        self.server.read(&self.pages, buffer).map(|done| done.bytes)
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<usize, BadIndex> {
+        self.server.write(&self.pages, bytes).map(|done| done.bytes)
+    }
+}
+
+#[test]
+fn frames_longer_than_the_rings_go_through_a_vchan() {
+    let mut vchan = Vchan::new(10, 11);
+    let mut channel = Channel::default();
+    let request = Request::Create {
+        configuration: vec![7; 40_000],
+        class: None,
+        kernel: image(),
+        ramdisk: None,
+        devices: Vec::new(),
+        paused: false,
+    };
+    let result = Done::MeasurementLog {
+        total: 0,
+        bytes: vec![8; 60_000],
+    };
+    let (frame, answer) = (request.frame(1).unwrap(), done(result));
+    let (mut sent, mut got) = (0, Vec::new());
+    for now in 0.. {
+        sent += vchan.client.write(&vchan.pages, &frame[sent..]).unwrap().bytes;
+        let more = channel.exchange(&mut vchan, now).unwrap();
+        assert!(!more, "the ring has less than is read at once");
+        if let Some((id, seen)) = channel.next_request() {
+            assert_eq!(seen, request);
+            channel.answer(id, &answer, now);
+        }
+        let mut buffer = [0; 3000];
+        let count = vchan.client.read(&vchan.pages, &mut buffer).unwrap().bytes;
+        got.extend_from_slice(&buffer[..count]);
+        if got.len() >= HEADER_BYTES + 60_013 {
+            break;
+        }
+        assert!(now < 1000, "{sent} sent, {} received", got.len());
+    }
+    let (header, payload) = split(&got);
+    assert_eq!(Answer::decode(header.kind, payload), Ok(answer));
+}
+
+#[test]
+fn a_client_that_never_stops_sending_leaves_the_turn_to_others() {
+    let mut vchan = Vchan::new(15, 11);
+    let mut channel = Channel::default();
+    let frames = Request::Cancel { id: 0 }.frame(1).unwrap().repeat(2000);
+    assert_eq!(vchan.client.write(&vchan.pages, &frames).unwrap().bytes, 1 << 15);
+    assert_eq!(channel.exchange(&mut vchan, 0), Ok(true));
+    assert!(channel.output().len() > 8192);
+    while channel.exchange(&mut vchan, 0).unwrap() {}
+    assert!(channel.output().len() < 3 * MAX_FRAME);
+}
+
+#[test]
+fn an_index_that_cannot_be_ends_the_exchange() {
+    let mut vchan = Vchan::new(10, 11);
+    // The client's producer index.
+    assert!(vchan.pages.page(0).unwrap().write_bytes(4, &[0xff; 4]));
+    let error = Channel::default().exchange(&mut vchan, 0).unwrap_err();
+    assert_eq!(error.producer, u32::MAX);
+}
+
+fn image() -> Image {
+    Image {
+        digest: [1; 32],
+        size: 2,
+        signatures: Vec::new(),
+    }
+}
+
 proptest! {
     #[test]
     fn frames_in_any_pieces_give_the_same_requests(cuts in prop::collection::vec(1usize..60, 1..200)) {
@@ -363,7 +462,10 @@ proptest! {
     }
 
     #[test]
-    fn what_decodes_encodes_to_the_same_bytes(which in any::<prop::sample::Index>(), changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4)) {
+    fn what_decodes_encodes_to_the_same_bytes(
+        which in any::<prop::sample::Index>(),
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
+    ) {
         let request = which.get(&samples::requests()).frame(1).unwrap();
         let answer = which.get(&samples::answers()).frame(1).unwrap();
         for mut bytes in [request, answer] {

@@ -1,5 +1,6 @@
-//! How values become bytes: little-endian integers of fixed width, a byte of 0 or 1 for booleans and for what may be missing,
-//! a 32-bit count before texts and lists, a byte with the number of the variant before its fields. No padding, no defaults.
+//! How values become bytes: little-endian integers of fixed width, a byte of 0 or 1 for booleans and for what may be
+//! missing, a 32-bit count before texts and lists, a byte with the number of the variant before its fields. No padding,
+//! no defaults.
 
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -232,8 +233,8 @@ macro_rules! record {
     };
 }
 
-/// An enumeration, encoded as the number of the variant and its fields in their order. Where the number stands is left to the
-/// users of `number`, `write_fields` and `read_fields`; `Wire` has it in a byte before the fields.
+/// An enumeration, encoded as the number of the variant and its fields in their order. Where the number stands is left
+/// to the users of `number`, `write_fields` and `read_fields`; `Wire` has it in a byte before the fields.
 macro_rules! choice {
     ($(#[$meta:meta])* pub enum $name:ident {
         $($(#[$variant_meta:meta])* $number:literal => $variant:ident

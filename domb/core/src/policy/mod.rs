@@ -65,6 +65,21 @@ pub fn decide(manifest: &Manifest, domain: &str, asked: &Asked<'_>, guests: &[Gu
     Ok(granted)
 }
 
+/// Whether `domain` may create guests of any class, and so bring images.
+///
+/// # Errors
+/// A [`Denial`], which says that no entry of access lets it.
+pub fn may_create(manifest: &Manifest, domain: &str) -> Result<(), Denial> {
+    let mut entries = manifest.policy.access.iter();
+    let lets = |access: &manifest::Access| {
+        access.domain == domain && matches!(access.scope, Scope::Class(_)) && access.may.contains(&Request::Create)
+    };
+    if entries.any(lets) {
+        return Ok(());
+    }
+    Err(Denial::no_access(domain, Request::Create, "any class"))
+}
+
 /// Whether a request on a guest is decided by more than access.
 const fn has_limits(request: Request) -> bool {
     matches!(

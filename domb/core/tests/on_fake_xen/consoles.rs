@@ -6,6 +6,8 @@ use std::rc::Rc;
 
 use domb_core::build::ChannelOffer;
 use domb_core::host::Services;
+use domb_core::management::LogLine;
+use xen::grant_table::{CopyError, GrantStatus, GrantedBytes};
 use xen::{DomId, Errno, GRANT_RESERVED_CONSOLE, Hypervisor, PAGE_SIZE};
 
 use crate::fake_xen::{FakeMapping, FakeXen};
@@ -22,6 +24,8 @@ pub(crate) struct FakeConsoles {
     xen: FakeXen,
     attached: Rc<RefCell<BTreeMap<DomId, Attached>>>,
     offered: Rc<RefCell<BTreeMap<DomId, u16>>>,
+    /// Pages that domains granted, by reference.
+    pub(crate) granted: Rc<RefCell<BTreeMap<(DomId, u32), Vec<u8>>>>,
 }
 
 impl FakeConsoles {
@@ -30,6 +34,7 @@ impl FakeConsoles {
             xen: xen.clone(),
             attached: Rc::default(),
             offered: Rc::default(),
+            granted: Rc::default(),
         }
     }
 
@@ -98,5 +103,37 @@ impl Services for FakeConsoles {
 
     fn withdraw_channels(&mut self, domid: DomId) {
         self.offered.borrow_mut().remove(&domid);
+    }
+
+    fn copy_granted(&mut self, from: DomId, pieces: &[GrantedBytes], to: &mut [u8]) -> Result<(), CopyError> {
+        let granted = self.granted.borrow();
+        let mut at = 0;
+        for piece in pieces {
+            let (offset, length) = (usize::from(piece.offset), usize::from(piece.length));
+            let page = granted.get(&(from, piece.reference)).ok_or(CopyError::Grant {
+                domid: from,
+                reference: piece.reference,
+                offset: piece.offset,
+                length: piece.length,
+                status: GrantStatus(-3),
+            })?;
+            to[at..at + length].copy_from_slice(&page[offset..offset + length]);
+            at += length;
+        }
+        Ok(())
+    }
+
+    fn log_lines(&mut self, from: u64, _: usize) -> (Vec<LogLine>, u64) {
+        let line = |sequence| LogLine {
+            sequence,
+            system_time_ns: sequence * 1000,
+            level: 3,
+            text: format!("line {sequence}"),
+        };
+        ((from..3).map(line).collect(), 3)
+    }
+
+    fn xen_extra_version(&mut self) -> String {
+        ".5".into()
     }
 }

@@ -5,11 +5,14 @@ use std::rc::Rc;
 
 use xen::{
     CpuPolicy, CpuidLeaf, CreateDomain, DomId, DomainInfo, DomainKind, Errno, Error, GrantEntry, HostInfo, HvmParam,
-    Hypervisor, Mapping, MemoryMapEntry, PAGE_SIZE, PvContext, PvhContext, Result, SystemPolicy,
+    Hypervisor, Mapping, MemoryMapEntry, PAGE_SIZE, PvContext, PvhContext, Result, SystemPolicy, VcpuInfo,
 };
 
 use crate::guest::Context;
 use crate::machine::Machine;
+
+/// What Xen logged.
+const LOG: &[u8] = b"(XEN) Xen version\n(XEN) Brought up 4 CPUs\n";
 
 /// The hypervisor; clones are the same one.
 #[derive(Clone)]
@@ -156,11 +159,41 @@ impl Hypervisor for FakeXen {
             dying: guest.dying,
             shutdown: guest.shutdown,
             paused: guest.pauses > 0,
+            blocked: true,
+            running: false,
             pages: guest.pages.len() as u64,
             cpu_time_ns: 0,
             online_vcpus: 1,
             shared_info_frame: guest.shared_info,
         }))
+    }
+
+    fn vcpu_info(&mut self, domid: DomId, vcpu: u32) -> Result<VcpuInfo> {
+        const OP: &str = "XEN_DOMCTL_getvcpuinfo";
+        let mut machine = self.call(OP)?;
+        let guest = machine.alive(OP, domid)?;
+        Ok(VcpuInfo {
+            online: vcpu == 0,
+            blocked: vcpu == 0 && guest.pauses == 0,
+            running: false,
+            cpu_time_ns: 1000,
+            cpu: 2,
+        })
+    }
+
+    fn vcpu_affinity(&mut self, domid: DomId, _: u32, cpus: &mut [u8]) -> Result<()> {
+        const OP: &str = "XEN_DOMCTL_getvcpuaffinity";
+        self.call(OP)?.alive(OP, domid)?;
+        cpus.fill(0xff);
+        Ok(())
+    }
+
+    fn read_log(&mut self, index: u32, _: bool, buffer: &mut [u8]) -> Result<(usize, u32)> {
+        self.call("XEN_SYSCTL_readconsole")?;
+        let rest = LOG.get(index as usize..).unwrap_or_default();
+        let count = rest.len().min(buffer.len());
+        buffer[..count].copy_from_slice(&rest[..count]);
+        Ok((count, index + u32::try_from(count).unwrap()))
     }
 
     fn pause(&mut self, domid: DomId) -> Result<()> {

@@ -1,6 +1,6 @@
 //! Domains that are asked for while the host runs.
 
-use domb_core::host::{ImageError, RequestError};
+use domb_core::host::{ImageError, RequestError, Wish};
 use manifest::{Action, Domain};
 use measure::{Bank, Digest, Record, record};
 use xen::ShutdownReason;
@@ -31,6 +31,16 @@ fn bring(scene: &mut Scene, bytes: &[u8]) -> Digest {
     digest
 }
 
+fn wish(domain: Domain, kernel: &Digest, ramdisk: Option<&Digest>) -> Wish {
+    Wish {
+        domain,
+        kernel: *kernel,
+        ramdisk: ramdisk.copied(),
+        class: None,
+        paused: false,
+    }
+}
+
 fn kernel() -> Vec<u8> {
     Kernel::new(Like::Linux, 11, 0x3123, 0x8000).elf()
 }
@@ -50,7 +60,10 @@ fn it_runs_like_one_of_the_manifests_and_is_forgotten_when_it_is_gone() {
     let mut scene = scene();
     let before = scene.host.event_log().len();
     let (kernel, ramdisk) = (bring(&mut scene, &kernel()), digest(image("initrd")));
-    let domid = scene.host.create_asked(domain("web"), &kernel, Some(&ramdisk)).unwrap();
+    let domid = scene
+        .host
+        .create_asked(wish(domain("web"), &kernel, Some(&ramdisk)))
+        .unwrap();
     assert_eq!(scene.host.domid("web"), Some(domid));
     assert_eq!(scene.state("web"), "running");
     assert_eq!(scene.store.served(), [(domid.0, "web".to_owned())]);
@@ -68,7 +81,10 @@ fn it_runs_like_one_of_the_manifests_and_is_forgotten_when_it_is_gone() {
 fn what_is_measured_names_each_image_by_its_digest() {
     let mut scene = scene();
     let (kernel, ramdisk) = (digest(image("linux")), digest(image("initrd")));
-    scene.host.create_asked(domain("web"), &kernel, Some(&ramdisk)).unwrap();
+    scene
+        .host
+        .create_asked(wish(domain("web"), &kernel, Some(&ramdisk)))
+        .unwrap();
     let named = Domain {
         kernel: kernel.to_string(),
         ramdisk: Some(ramdisk.to_string()),
@@ -90,7 +106,7 @@ fn it_is_started_again_from_what_was_brought() {
         ramdisk: None,
         ..domain("web")
     };
-    scene.host.create_asked(again, &kernel, None).unwrap();
+    scene.host.create_asked(wish(again, &kernel, None)).unwrap();
     // Room is wanted for something else: what a domain is built from stays.
     let budget = scene.host.held_images().room().1;
     assert!(scene.host.held_images().begin(digest(b"x"), budget as u64).is_err());
@@ -113,7 +129,7 @@ fn one_that_waits_can_be_given_up() {
         ..domain("web")
     };
     let (kernel, ramdisk) = (digest(image("linux")), digest(image("initrd")));
-    scene.host.create_asked(again, &kernel, Some(&ramdisk)).unwrap();
+    scene.host.create_asked(wish(again, &kernel, Some(&ramdisk))).unwrap();
     scene.end("web", ShutdownReason::Crash);
     scene.host.destroy("web").unwrap();
     assert_eq!(names(&scene), [] as [&str; 0]);
@@ -127,7 +143,10 @@ fn what_cannot_be_is_refused_and_leaves_nothing() {
     scene.boot();
     let (kernel, ramdisk) = (digest(image("linux")), digest(image("initrd")));
     let mut refusal = |domain: Domain, kernel: &Digest, ramdisk: &Digest| {
-        scene.host.create_asked(domain, kernel, Some(ramdisk)).unwrap_err()
+        scene
+            .host
+            .create_asked(wish(domain, kernel, Some(ramdisk)))
+            .unwrap_err()
     };
     let of_nobody = digest(b"nobody brought it");
     let same_uuid = Domain {
@@ -171,7 +190,7 @@ fn one_whose_store_dies_waits_for_it() {
     let mut scene = scene();
     let (kernel, ramdisk) = (digest(image("linux")), digest(image("initrd")));
     scene.end("store", ShutdownReason::Crash);
-    let waits = scene.host.create_asked(domain("web"), &kernel, Some(&ramdisk));
+    let waits = scene.host.create_asked(wish(domain("web"), &kernel, Some(&ramdisk)));
     assert!(matches!(waits, Err(RequestError::StoreRestarts(_))), "{waits:?}");
     assert_eq!(scene.state("web"), "waiting to restart");
     clock::pass(scene.host.next_due().unwrap().saturating_sub(clock::now()));
@@ -186,7 +205,10 @@ fn many_come_and_go() {
     let (kernel, ramdisk) = (digest(image("linux")), digest(image("initrd")));
     for round in 0..50 {
         let name = format!("guest-{round}");
-        scene.host.create_asked(domain(&name), &kernel, Some(&ramdisk)).unwrap();
+        scene
+            .host
+            .create_asked(wish(domain(&name), &kernel, Some(&ramdisk)))
+            .unwrap();
         if round % 3 == 0 {
             scene.host.destroy(&name).unwrap();
         } else {

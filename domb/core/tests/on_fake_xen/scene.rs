@@ -52,9 +52,9 @@ pub(crate) fn domain(name: &str) -> Domain {
         serves: Vec::new(),
         store_quota: StoreQuota::default(),
         store_access: Vec::new(),
-        management: ManagementSettings::default(),
         disks: Vec::new(),
         interfaces: Vec::new(),
+        management: ManagementSettings::default(),
     }
 }
 

@@ -4,6 +4,7 @@ use alloc::string::ToString;
 use alloc::vec;
 
 use super::*;
+use crate::device::{Address, DiskBackend, Format, Mac, Rate};
 use crate::{BackendClass, samples};
 
 /// The texts of the problems of the sample manifest, less its policy, after a change to its domain "web".
@@ -243,4 +244,168 @@ fn both_of_two_domains_of_one_name_are_refused() {
     assert_eq!(manifest.check()[0].error, Error::DuplicateDomain("web".into()));
     assert_eq!(manifest.check()[1].error, Error::DuplicateDomain("web".into()));
     assert_eq!(manifest.check()[2].error, Error::UnknownNeed("store".into()));
+}
+
+#[test]
+fn each_limit_of_a_device_is_named() {
+    type Change = fn(&mut Domain);
+    let cases: [(Change, &str); 26] = [
+        (
+            |idle| idle.disks[0].backend = Some("none".into()),
+            "disk 0: backend \"none\": there is no such domain",
+        ),
+        (
+            |idle| idle.disks[0].backend = Some("idle".into()),
+            "disk 0: backend: the domain itself; accepted: another",
+        ),
+        (
+            |idle| idle.disks[0].backend = Some("store".into()),
+            "disk 0: backend \"store\": it serves no vbd",
+        ),
+        (
+            |idle| {
+                idle.disks[0].backend_type = Some(DiskBackend::Qdisk);
+            },
+            "disk 0: backend \"web\": it serves no qdisk",
+        ),
+        (
+            |idle| {
+                idle.disks[0].backend = None;
+                idle.disks[0].backend_type = None;
+                idle.disks[0].format = Format::Qcow2;
+            },
+            "disk 0: backend: none, and no other domain serves qdisk",
+        ),
+        (
+            |idle| idle.interfaces[0].backend = Some("store".into()),
+            "interface 0: backend \"store\": it serves no vif",
+        ),
+        (
+            |idle| idle.disks[0].target = "vg/x".into(),
+            "disk 0: target \"vg/x\"; accepted: an absolute path without control characters, at most 1024 bytes",
+        ),
+        (
+            |idle| idle.disks[0].target = "/a\nb".into(),
+            "disk 0: target \"/a\\nb\"; accepted: an absolute path without control characters, at most 1024 bytes",
+        ),
+        (
+            |idle| idle.disks[0].cdrom = true,
+            "disk 0: access of a cdrom; accepted: r",
+        ),
+        (
+            |idle| idle.disks[0].format = Format::Vhd,
+            "disk 0: format vhd with backendtype phy; accepted: raw",
+        ),
+        (
+            |idle| idle.disks.push(idle.disks[0].clone()),
+            "disk 1: vdev xvdb2: a disk before it is that, too",
+        ),
+        (
+            |idle| idle.disks = vec![idle.disks[0].clone(); 65],
+            "disk: 65 of them; accepted: at most 64",
+        ),
+        (
+            |idle| idle.interfaces = vec![idle.interfaces[0].clone(); 65],
+            "interface: 65 of them; accepted: at most 64",
+        ),
+        (
+            |idle| idle.interfaces.push(idle.interfaces[0].clone()),
+            "interface 1: mac 02:00:00:01:02:03: an interface before it has it, too",
+        ),
+        (
+            |idle| idle.interfaces[0].mac = Mac([1, 0, 0, 0, 0, 1]),
+            "interface 0: mac 01:00:00:00:00:01; accepted: not zero, and an even first byte",
+        ),
+        (
+            |idle| idle.interfaces[0].bridge = "a/b".into(),
+            "interface 0: bridge \"a/b\"; accepted: 1 to 15 characters of A-Z a-z 0-9 _ . -, the first a letter, a digit or _",
+        ),
+        (
+            |idle| idle.interfaces[0].vifname = Some("-v".into()),
+            "interface 0: vifname \"-v\"; accepted: 1 to 15 characters of A-Z a-z 0-9 _ . -, the first a letter, a digit or _",
+        ),
+        (
+            |idle| idle.interfaces[0].mtu = Some(67),
+            "interface 0: mtu of 67; accepted: 68 to 65517",
+        ),
+        (
+            |idle| idle.interfaces[0].mtu = Some(65518),
+            "interface 0: mtu of 65518; accepted: 68 to 65517",
+        ),
+        (
+            |idle| {
+                idle.interfaces[0].rate = Some(Rate {
+                    bytes_per_second: 0,
+                    interval_us: 1000,
+                });
+            },
+            "interface 0: rate 0GB/s@1ms; accepted: 1B/s to 1000GB/s, at least a byte in each interval",
+        ),
+        (
+            |idle| idle.interfaces[0].ip[0].prefix = 33,
+            "interface 0: ip 192.0.2.1/33: the prefix is longer than the address",
+        ),
+        (
+            |idle| idle.interfaces[0].ip = vec![idle.interfaces[0].ip[0]; 2],
+            "interface 0: ip: 192.0.2.1 stands there twice",
+        ),
+        (
+            |idle| idle.interfaces[0].ip = vec![Address::parse("::1").unwrap(); 65],
+            "interface 0: ip: 65 addresses; accepted: at most 64",
+        ),
+        (
+            |idle| {
+                idle.roles = vec![Role::Driver];
+                idle.serves = vec![BackendClass::Vif];
+                idle.interfaces[0].backend = Some("idle".into());
+            },
+            "interface 0: backend: the domain itself; accepted: another",
+        ),
+        (
+            |idle| idle.disks[0].target = ["/", &"x".repeat(1024)].concat(),
+            "disk 0: target",
+        ),
+        (|idle| idle.interfaces[0].bridge.clear(), "interface 0: bridge \"\""),
+    ];
+    for (change, text) in cases {
+        let mut manifest = samples::manifest();
+        change(&mut manifest.domains[2]);
+        let problems = manifest.check();
+        let first = problems.first().map(ToString::to_string).unwrap_or_default();
+        let first = first
+            .split_once("domain idle: ")
+            .map_or(first.as_str(), |(_, error)| error);
+        assert!(first.starts_with(text), "{first}");
+    }
+}
+
+#[test]
+fn a_backend_that_is_not_named_must_be_the_only_one() {
+    let mut manifest = samples::manifest();
+    let store = &mut manifest.domains[0];
+    store.roles = vec![Role::Driver];
+    store.serves = vec![BackendClass::Vif];
+    assert_eq!(
+        manifest.check().first().map(ToString::to_string).as_deref(),
+        Some("domain idle: interface 0: backend: none, and 2 other domains serve vif; accepted: the name of one")
+    );
+}
+
+#[test]
+fn the_store_has_no_devices() {
+    let mut manifest = samples::manifest();
+    manifest.domains[0].disks = manifest.domains[2].disks.clone();
+    assert_eq!(
+        manifest.check().first().map(ToString::to_string).as_deref(),
+        Some("domain store: disk: of the store; accepted: none, for what serves devices needs the store")
+    );
+}
+
+#[test]
+fn a_guest_alone_is_checked_without_what_it_names() {
+    let mut guest = samples::manifest().domains.remove(2);
+    guest.kernel = "/boot/vmlinuz".into();
+    assert_eq!(guest.check(), []);
+    guest.vcpus = 0;
+    assert_eq!(guest.check(), [Error::Vcpus(0)]);
 }

@@ -79,6 +79,11 @@ impl<'a> Report<'a> {
         self.errors.len()
     }
 
+    /// Whether there is an error about this key.
+    pub(crate) fn is_about(&self, key: &str) -> bool {
+        self.errors.iter().any(|(_, error)| error.key == key)
+    }
+
     /// All errors in the order of the text, or `None` if there are none.
     pub(crate) fn finish(mut self) -> Option<SourceErrors> {
         self.errors.sort_by_key(|(at, _)| *at);

@@ -134,7 +134,6 @@ pub(super) fn read_keys(mut keys: Keys<'_>, images: Images, host: &str, report: 
         .get("store-access", report)
         .map(|value| store::read_access(&value, report))
         .unwrap_or_default();
-    let management = read_management(&mut keys, roles.contains(&Role::Management), report);
     let uuid = uuid.unwrap_or_else(|| uuid::derive(host, name));
     let disks = keys
         .get("disk", report)
@@ -144,6 +143,7 @@ pub(super) fn read_keys(mut keys: Keys<'_>, images: Images, host: &str, report: 
         .get("interface", report)
         .map(|value| device::read_interfaces(&value, &uuid, report))
         .unwrap_or_default();
+    let management = read_management(&mut keys, roles.contains(&Role::Management), report);
     let places = keys.finish(report);
     let on_crash = on_crash.unwrap_or_else(|| default_on_crash(&roles));
     let domain = Domain {
@@ -167,9 +167,9 @@ pub(super) fn read_keys(mut keys: Keys<'_>, images: Images, host: &str, report: 
         serves,
         store_quota,
         store_access,
-        management,
         disks,
         interfaces,
+        management,
     };
     (domain, places)
 }

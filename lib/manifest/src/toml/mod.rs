@@ -296,10 +296,10 @@ pub(crate) fn key_of(error: &Error, in_domain: bool) -> Option<&'static str> {
         | Error::StoreAccessPath(_)
         | Error::StoreAccessWrite(_)
         | Error::StoreAccessOf(_) => "store-access",
+        Error::TooManyDevices { kind, .. } | Error::StoreDevices(kind) | Error::Device { kind, .. } => kind.key(),
         Error::Channels(_) => "channels",
         Error::ImageMemory(_) => "image-memory",
         Error::ManagementWithoutRole(key) => key,
-        Error::TooManyDevices { kind, .. } | Error::StoreDevices(kind) | Error::Device { kind, .. } => kind.key(),
         Error::TooManyNeeds(_)
         | Error::StoreNeeds(_)
         | Error::DuplicateNeed(_)

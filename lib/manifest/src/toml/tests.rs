@@ -210,10 +210,6 @@ fn every_key_is_read() {
                     access: StoreRight::Write,
                 },
             ],
-            management: ManagementSettings {
-                channels: 3,
-                image_memory_kib: 64 << 10,
-            },
             disks: vec![
                 Disk {
                     backend: Some("web".into()),
@@ -268,6 +264,10 @@ fn every_key_is_read() {
                     trusted: true,
                 },
             ],
+            management: ManagementSettings {
+                channels: 3,
+                image_memory_kib: 64 << 10,
+            },
         }
     );
     assert_eq!(
@@ -293,9 +293,9 @@ fn every_key_is_read() {
             serves: vec![],
             store_quota: StoreQuota::default(),
             store_access: vec![],
-            management: ManagementSettings::default(),
             disks: vec![],
             interfaces: vec![],
+            management: ManagementSettings::default(),
         }
     );
     let images = host_file
@@ -368,7 +368,7 @@ fn unknown_keys() {
         domain_errors("vcpu = 2"),
         "h.toml:10:1: domain.vcpu: unknown key; accepted here: name, type, kernel, ramdisk, cmdline, memory, maxmem, vcpus, \
          maxvcpus, uuid, autostart, needs, on_poweroff, on_reboot, on_crash, console, roles, serves, store-quota, store-access, \
-         channels, image-memory, disk, interface"
+         disk, interface, channels, image-memory"
     );
     assert_eq!(
         errors("[image.x]\nfile = \"f\"\n  md5 = \"\""),
@@ -739,7 +739,100 @@ fn columns_count_characters() {
     );
 }
 
+const GUEST: &str = r#"
+name = "web"
+kernel = "/boot/vmlinuz"
+ramdisk = "initrd.img"
+memory = 128
+
+[[disk]]
+target = "/dev/vg/web"
+vdev = "xvda"
+
+[[interface]]
+bridge = "br0"
+"#;
+
+/// What is wrong with a guest's file with `line` in its line 6.
+fn guest_errors(line: &str) -> String {
+    let text = GUEST.replacen("memory = 128\n", &["memory = 128\n", line, "\n"].concat(), 1);
+    read_guest(&text, "g.toml", "h").unwrap_err().to_string()
+}
+
+#[test]
+fn a_guest_has_a_file_of_its_own() {
+    let guest = read_guest(GUEST, "g.toml", "h").unwrap().domain;
+    let uuid = uuid::derive("h", "web");
+    assert_eq!((guest.name.as_str(), guest.uuid), ("web", uuid));
+    assert_eq!(guest.kernel, "/boot/vmlinuz");
+    assert_eq!(guest.ramdisk.as_deref(), Some("initrd.img"));
+    assert_eq!(guest.disks[0].vdev.number(), 51712);
+    assert_eq!(guest.interfaces[0].mac, Mac::derive(&uuid, 0));
+    // It is another guest on another host.
+    let other = read_guest(GUEST, "g.toml", "i").unwrap().domain;
+    assert_ne!((other.uuid, other.interfaces[0].mac), (uuid, guest.interfaces[0].mac));
+}
+
+#[test]
+fn what_is_wrong_with_a_guest_is_placed() {
+    for (line, error) in [
+        ("vcpus = 65", "g.toml:6:9: vcpus: 65 vcpus; accepted: 1 to 64"),
+        (
+            "host = 1",
+            "g.toml:6:1: host: unknown key; accepted here: name, type, kernel, ramdisk, cmdline, memory, maxmem, vcpus, maxvcpus, uuid, \
+             autostart, needs, on_poweroff, on_reboot, on_crash, console, roles, serves, store-quota, store-access, disk, interface",
+        ),
+        ("cmdline = 1", "g.toml:6:11: cmdline: is a whole number; accepted: text"),
+        (
+            "[[disk]]\ntarget = \"x\"\nvdev = \"xvda\"",
+            "g.toml:6:1: disk: disk 0: target \"x\"; accepted: an absolute path without control characters, at most 1024 bytes\n\
+             g.toml:10:1: disk: disk 1: vdev xvda: a disk before it is that, too",
+        ),
+        (
+            "[[disk]]\nmode = \"w\"\nvdev = \"vda\"",
+            "g.toml:6:1: disk.target: missing; write the device or file, such as target = \"/dev/vg/web\"\n\
+             g.toml:7:1: disk.mode: unknown key; accepted here: backend, target, format, vdev, cdrom, access, backendtype, discard, \
+             direct-io-safe, trusted\n\
+             g.toml:8:8: disk.vdev: \"vda\"; accepted: text such as \"xvda\", \"xvdb1\", \"hdc\", \"sda\"",
+        ),
+        (
+            "[[interface]]\nmac = \"x\"\nrate = 5\nip = [\"x\"]\nmtu = -1",
+            "g.toml:7:7: interface.mac: \"x\"; accepted: text such as \"00:16:3e:01:23:45\"\n\
+             g.toml:8:8: interface.rate: is a whole number; accepted: text such as \"10MB/s\", \"100Mb/s@50ms\"\n\
+             g.toml:9:7: interface.ip: \"x\"; accepted: a list of addresses, such as [\"192.0.2.1\", \"2001:db8::/64\"]\n\
+             g.toml:10:7: interface.mtu: -1; accepted: 68 to 65517",
+        ),
+    ] {
+        assert_eq!(guest_errors(line), error);
+    }
+    assert_eq!(
+        read_guest("name = \"g\"\nkernel = \"\"\nmemory = 8", "g.toml", "h")
+            .unwrap_err()
+            .to_string(),
+        "g.toml:2:10: kernel: \"\"; accepted: the path of a file"
+    );
+}
+
+#[test]
+fn a_written_guest_has_no_defaults() {
+    let guest = read_guest(GUEST, "g.toml", "h").unwrap().domain;
+    assert_eq!(
+        write_guest(&guest, "h"),
+        "name = \"web\"\ntype = \"pvh\"\nkernel = \"/boot/vmlinuz\"\nramdisk = \"initrd.img\"\nmemory = 128\n\n\
+         [[disk]]\ntarget = \"/dev/vg/web\"\nvdev = \"xvda\"\n\n[[interface]]\nbridge = \"br0\"\n"
+    );
+}
+
 proptest! {
+    #[test]
+    fn each_guest_that_is_right_is_read_as_it_was_written(manifest in crate::samples::any_manifest(), host in "[a-z]{1,3}") {
+        for domain in manifest.domains.iter().filter(|domain| domain.check().is_empty()) {
+            let text = write_guest(domain, &host);
+            let read = read_guest(&text, "g.toml", &host);
+            prop_assert_eq!(read.map(|guest| guest.domain), Ok(domain.clone()), "{}", text);
+        }
+    }
+
     #[test]
     fn no_text_makes_it_panic(text in any::<String>()) {
         let _ = read(&text, "h.toml");

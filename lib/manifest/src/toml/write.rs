@@ -7,7 +7,7 @@ use core::fmt::Display;
 
 use super::domain::default_on_crash;
 use crate::device::{Access, DEFAULT_BRIDGE, Disk, Format, Interface, Mac};
-use crate::{Action, Console, Domain, StoreAccess, StoreQuota, StoreRight, uuid};
+use crate::{Action, Console, Domain, ManagementSettings, Role, StoreAccess, StoreQuota, StoreRight, uuid};
 
 /// Writes a guest so that [`super::read_guest`] with the same `host` gives it again. What is the default for that host is left
 /// out, but for the type: so a UUID that was made from the names is made again where the file is read.
@@ -58,6 +58,15 @@ pub fn write_guest(domain: &Domain, host: &str) -> String {
     if !domain.store_access.is_empty() {
         let entries: Vec<String> = domain.store_access.iter().map(access).collect();
         lines.put("store-access", format!("[{}]", entries.join(", ")));
+    }
+    let management = if domain.has(Role::Management) {
+        ManagementSettings::DEFAULT_OF_ROLE
+    } else {
+        ManagementSettings::default()
+    };
+    lines.unless("channels", domain.management.channels, management.channels);
+    if domain.management.image_memory_kib != management.image_memory_kib {
+        lines.put("image-memory", size(domain.management.image_memory_kib));
     }
     for disk in &domain.disks {
         write_disk(disk, &mut lines);
@@ -166,7 +175,7 @@ impl Lines {
         }
     }
 
-    fn unless<T: PartialEq + Display>(&mut self, key: &str, value: T, default: T) {
+    fn unless<T: Copy + PartialEq + Display>(&mut self, key: &str, value: T, default: T) {
         if value != default {
             self.put(key, value);
         }

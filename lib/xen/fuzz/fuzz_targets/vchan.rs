@@ -1,5 +1,5 @@
-//! A channel whose client writes into every shared byte at any time: the server's end reads and writes no more than it was
-//! asked to, its pages' neighbours stay as they are, and the next client that keeps to the protocol is served.
+//! A channel whose client writes into every shared byte at any time: the server's end reads and writes no more than it
+//! was asked to, its pages' neighbours stay as they are, and the next client that keeps to the protocol is served.
 //!
 //! Input: two bytes of ring orders, then steps of four bytes: what, and two operands.
 #![no_main]

@@ -115,8 +115,8 @@ pub unsafe fn copy_granted(
 ) -> Result<(), CopyError> {
     let mut plan = plan(domid, pieces, to.as_mut_ptr() as usize, to.len(), frame_of)?;
     for batch in plan.chunks_mut(BATCH) {
-        // SAFETY: gnttab_copy structures that outlive the call. Each names bytes of `to`, which is borrowed for this: by the
-        // promise of the caller their frames are those of these addresses.
+        // SAFETY: gnttab_copy structures that outlive the call. Each names bytes of `to`, which is borrowed for this:
+        // by the promise of the caller their frames are those of these addresses.
         unsafe {
             hypercall::call(
                 "GNTTABOP_copy",

@@ -93,8 +93,8 @@ pub(super) fn unmap(device: &OwnedFd, index: u64) {
     let _ = unsafe { ioctl::call(device, GROUP, UNMAP_GRANT_REF, &mut request) };
 }
 
-/// Has the kernel clear a byte and send an event on `port` when a page is unmapped, also by the end of this process. `device`
-/// is gntdev or gntalloc, which number this request alike; `index` names the byte.
+/// Has the kernel clear a byte and send an event on `port` when a page is unmapped, also by the end of this process.
+/// `device` is gntdev or gntalloc, which number this request alike; `index` names the byte.
 pub(super) fn notify_when_unmapped(device: impl AsFd, index: u64, port: u32) -> io::Result<()> {
     let mut request = UnmapNotify {
         index,

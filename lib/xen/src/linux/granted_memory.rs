@@ -1,9 +1,10 @@
 //! Memory of this process that another domain may reach (Linux: include/uapi/xen/gntalloc.h).
 //!
-//! The kernel's module has a limit for the whole domain (its parameter `limit`, 1024 pages by default), and keeps a page that
-//! the other domain still uses until it does not.
+//! The kernel's module has a limit for the whole domain (its parameter `limit`, 1024 pages by default), and keeps a
+//! page that the other domain still uses until it does not.
 
 use std::fs::File;
+use std::io;
 use std::os::fd::OwnedFd;
 use std::vec;
 use std::vec::Vec;
@@ -51,6 +52,20 @@ impl GrantedMemory {
         Ok(Self { memory, references })
     }
 
+    /// As [`GrantedMemory::readable`], with as much of `most` pages as halving it makes the kernel's limit allow.
+    ///
+    /// # Errors
+    /// The device is not there, or not a single page is left.
+    pub fn readable_up_to(to: DomId, most: u32) -> Result<Self, DeviceError> {
+        let mut pages = most.max(1);
+        loop {
+            match Self::readable(to, pages) {
+                Err(error) if error.source.kind() == io::ErrorKind::StorageFull && pages > 1 => pages /= 2,
+                other => return other,
+            }
+        }
+    }
+
     /// The grant reference of each page.
     #[must_use]
     pub fn references(&self) -> &[u32] {
@@ -61,8 +76,8 @@ impl GrantedMemory {
     #[must_use]
     pub fn bytes_mut(&mut self) -> &mut [u8] {
         let bytes = self.memory.references as usize * PAGE_SIZE;
-        // SAFETY: mapped readable and writable for as long as `self` is borrowed, initialised by the kernel; the grants are
-        // read-only, so that nobody but this process writes there.
+        // SAFETY: mapped readable and writable for as long as `self` is borrowed, initialised by the kernel; the grants
+        // are read-only, so that nobody but this process writes there.
         unsafe { core::slice::from_raw_parts_mut(self.memory.address, bytes) }
     }
 }

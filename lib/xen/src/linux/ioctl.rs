@@ -12,8 +12,8 @@ struct Request {
     argument: *mut c_void,
 }
 
-// SAFETY: `as_ptr` gives what lives through the call, and may be written; the result is a plain number. That it is what the
-// device expects is the promise of the callers of `call` and `call_long`.
+// SAFETY: `as_ptr` gives what lives through the call, and may be written; the result is a plain number. That it is what
+// the device expects is the promise of the callers of `call` and `call_long`.
 unsafe impl Ioctl for Request {
     type Output = IoctlOutput;
     const IS_MUTATING: bool = true;
@@ -44,8 +44,8 @@ pub(super) unsafe fn call<T>(device: impl AsFd, group: u8, number: u8, argument:
     u32::try_from(answer).map_err(|_| io::ErrorKind::InvalidData.into())
 }
 
-/// Asks a device with an argument that is longer than its type in the header, which ends with the first of many elements:
-/// `size` is that type's.
+/// Asks a device with an argument that is longer than its type in the header, which ends with the first of many
+/// elements: `size` is that type's.
 ///
 /// # Safety
 /// As [`call`]; `argument` must hold as many elements as it says.

@@ -8,6 +8,7 @@
 //! Without any privilege:
 //! - [`VchanClient`] and [`VchanServer`]: streams of bytes to another domain (`/dev/xen/gntdev`, `/dev/xen/gntalloc`,
 //!   `/dev/xen/evtchn`).
+//! - [`Xenbus`]: the store (`/dev/xen/xenbus`).
 //! - [`GrantedMemory`]: memory of this process that another domain may read (`/dev/xen/gntalloc`).
 
 mod devices;
@@ -16,12 +17,15 @@ mod event_channel;
 mod grant;
 mod granted_memory;
 mod ioctl;
+#[cfg(test)]
+mod libxenvchan;
 mod page;
 mod privcmd;
 mod ring_files;
 mod store_ring;
 mod vchan_client;
 mod vchan_server;
+mod xenbus;
 
 use std::os::fd::BorrowedFd;
 
@@ -32,6 +36,7 @@ pub use page::MappedPage;
 pub use ring_files::RingFiles;
 pub use vchan_client::{ConnectError, VchanClient};
 pub use vchan_server::VchanServer;
+pub use xenbus::Xenbus;
 
 use crate::DomId;
 

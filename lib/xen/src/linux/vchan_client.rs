@@ -24,7 +24,8 @@ pub enum ConnectError {
     /// What the server wrote cannot be.
     #[error(transparent)]
     Orders(#[from] BadOrders),
-    /// The server did not offer the channel in time: another client has it, or the server is not done with the last one.
+    /// The server did not offer the channel in time: another client has it, or the server is not done with the last
+    /// one.
     #[error("vchan of domain {server}: not free after {waited:?}")]
     NotFree {
         /// The server's domain.
@@ -34,12 +35,13 @@ pub enum ConnectError {
     },
 }
 
-/// The client's end of a channel. Dropping it disconnects, and so does the end of the process, however it comes: the kernel
-/// clears the live byte when the page is unmapped, and sends the event. Written here as well, the byte could be cleared a second
-/// time after the server offered the channel again.
+/// The client's end of a channel. Dropping it disconnects, and so does the end of the process, however it comes: the
+/// kernel clears the live byte when the page is unmapped, and sends the event. Written here as well, the byte could be
+/// cleared a second time after the server offered the channel again.
 ///
-/// `read` gives 0 when the server is gone and all that it wrote was read. A `write` then fails with `BrokenPipe`. Both wait as
-/// long as [`VchanClient::set_timeout`] says, then fail with `TimedOut`; a signal makes them fail with `Interrupted`.
+/// `read` gives 0 when the server is gone and all that it wrote was read. A `write` then fails with `BrokenPipe`. Both
+/// wait as long as [`VchanClient::set_timeout`] says, then fail with `TimedOut`; a signal makes them fail with
+/// `Interrupted`.
 #[derive(Debug)]
 pub struct VchanClient {
     // Unmapped before the port is closed.
@@ -59,8 +61,8 @@ impl SharedPages for Mapped {
 }
 
 impl VchanClient {
-    /// Connects to the channel that `server` offers with these two numbers (its nodes `ring-ref` and `event-channel`). Waits at
-    /// most `patience` for the server to be done with the client before.
+    /// Connects to the channel that `server` offers with these two numbers (its nodes `ring-ref` and `event-channel`).
+    /// Waits at most `patience` for the server to be done with the client before.
     ///
     /// Two processes must not use one channel at once: the caller sees to that, with a lock file.
     ///

@@ -8,10 +8,11 @@ use super::event_channel::EventChannels;
 use super::granted_memory::SharedMemory;
 use super::vchan_client::Channel;
 use crate::DomId;
-use crate::vchan::{Change, Orders, SERVER_LIVE, Server, Transfer};
+use crate::ring::BadIndex;
+use crate::vchan::{Change, Orders, Pipe, SERVER_LIVE, Server, Transfer};
 
-/// The server's end of a channel, offered to one client after the other. Nothing here waits: [`VchanServer::as_fd`] is readable
-/// when there is something to do, after which [`VchanServer::look`] comes first.
+/// The server's end of a channel, offered to one client after the other. Nothing here waits: [`VchanServer::as_fd`] is
+/// readable when there is something to do, after which [`VchanServer::look`] comes first.
 #[derive(Debug)]
 pub struct VchanServer {
     // Dropped in this order: the kernel clears the live byte and sends the event while the port is there.
@@ -64,34 +65,6 @@ impl VchanServer {
         Ok(change)
     }
 
-    /// Reads what is there, up to the size of `buffer`; how many bytes.
-    ///
-    /// # Errors
-    /// `InvalidData`: the client wrote an index that cannot be, and was given up.
-    pub fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self.server.read(&self.memory, buffer) {
-            Ok(transfer) => self.sent(transfer),
-            Err(error) => {
-                self.give_up()?;
-                Err(io::Error::new(io::ErrorKind::InvalidData, error))
-            }
-        }
-    }
-
-    /// Writes what fits of `bytes`; how many.
-    ///
-    /// # Errors
-    /// As [`VchanServer::read`].
-    pub fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self.server.write(&self.memory, bytes) {
-            Ok(transfer) => self.sent(transfer),
-            Err(error) => {
-                self.give_up()?;
-                Err(io::Error::new(io::ErrorKind::InvalidData, error))
-            }
-        }
-    }
-
     /// Gives the client up.
     ///
     /// # Errors
@@ -101,11 +74,34 @@ impl VchanServer {
         self.channel.notify().map_err(io::Error::other)
     }
 
-    fn sent(&self, transfer: Transfer) -> io::Result<usize> {
-        if transfer.notify {
-            self.channel.notify().map_err(io::Error::other)?;
+    fn done(&mut self, done: Result<Transfer, BadIndex>) -> io::Result<usize> {
+        match done {
+            Ok(transfer) => {
+                if transfer.notify {
+                    self.channel.notify().map_err(io::Error::other)?;
+                }
+                Ok(transfer.bytes)
+            }
+            Err(error) => {
+                self.give_up()?;
+                Err(io::Error::new(io::ErrorKind::InvalidData, error))
+            }
         }
-        Ok(transfer.bytes)
+    }
+}
+
+/// `InvalidData`: the client wrote an index that cannot be, and was given up.
+impl Pipe for VchanServer {
+    type Error = io::Error;
+
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let done = self.server.read(&self.memory, buffer);
+        self.done(done)
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let done = self.server.write(&self.memory, bytes);
+        self.done(done)
     }
 }
 

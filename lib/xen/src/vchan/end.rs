@@ -20,7 +20,8 @@ pub struct Transfer {
 
 /// One end: its own two indices, which it never reads back from the page, and where things are.
 ///
-/// The pages are given with each call; they must be those of the channel. A page that is not there reads and writes nothing.
+/// The pages are given with each call; they must be those of the channel. A page that is not there reads and writes
+/// nothing.
 #[derive(Debug)]
 pub struct End {
     incoming: Direction,
@@ -86,7 +87,8 @@ impl End {
         first.load_u8(SERVER_LIVE) == CONNECTED && first.load_u8(CLIENT_LIVE) == AWAITED
     }
 
-    /// The client's end, which takes the connection up where the page has it and says so. An event is to be sent after this.
+    /// The client's end, which takes the connection up where the page has it and says so. An event is to be sent after
+    /// this.
     #[must_use]
     pub fn connect(first: SharedPage<'_>, orders: Orders) -> Self {
         let end = Self {

@@ -62,8 +62,8 @@ impl Orders {
     /// Rings of 2^`left` bytes (client to server) and 2^`right` bytes (server to client).
     ///
     /// # Errors
-    /// [`BadOrders`]: one is below 10 or above [`MAX_ORDER`], both are 10 or both 11, or the grant list would reach into a
-    /// ring of the first page.
+    /// [`BadOrders`]: one is below 10 or above [`MAX_ORDER`], both are 10 or both 11, or the grant list would reach into
+    /// a ring of the first page.
     pub fn new(left: u16, right: u16) -> Result<Self, BadOrders> {
         let bad = || BadOrders { left, right };
         let order = |order: u16| {
@@ -102,7 +102,8 @@ impl Orders {
         self.right
     }
 
-    /// Pages beside the first one: those of the left ring, then those of the right one, each with an entry in the grant list.
+    /// Pages beside the first one: those of the left ring, then those of the right one, each with an entry in the grant
+    /// list.
     #[must_use]
     pub fn grants(self) -> usize {
         pages(self.left) + pages(self.right)

@@ -7,11 +7,29 @@ use core::cell::UnsafeCell;
 use crate::PAGE_SIZE;
 use crate::ring::SharedPage;
 
-/// Whoever has the pages of a channel: first the one with the indices, then those of the left ring, then those of the right
-/// one (the order of the grant list).
+/// Whoever has the pages of a channel: first the one with the indices, then those of the left ring, then those of the
+/// right one (the order of the grant list).
 pub trait SharedPages {
     /// A page, by number.
     fn page(&self, number: usize) -> Option<SharedPage<'_>>;
+}
+
+/// An end of a channel with its pages and its events: bytes in and out, nothing waits.
+pub trait Pipe {
+    /// Why it failed.
+    type Error;
+
+    /// Reads what is there, up to the size of `buffer`; how many bytes. Where that is less, an event comes with more.
+    ///
+    /// # Errors
+    /// The connection is of no more use.
+    fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Self::Error>;
+
+    /// Writes what fits of `bytes`; how many. Where that is less than all, an event comes with room.
+    ///
+    /// # Errors
+    /// As [`Pipe::read`].
+    fn write(&mut self, bytes: &[u8]) -> Result<usize, Self::Error>;
 }
 
 /// Pages of this process that stand in for shared ones: both ends in one process, for tests.

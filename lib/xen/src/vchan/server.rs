@@ -16,16 +16,17 @@ pub enum Change {
     Nothing,
     /// One came.
     Came,
-    /// It went, or was given up and is away now. The channel is offered again: an event is to be sent, for one that waits.
+    /// It went, or was given up and is away now. The channel is offered again: an event is to be sent, for one that
+    /// waits.
     Went,
 }
 
 /// A channel that is offered for as long as this exists, whatever clients do.
 ///
-/// A client shows by its live byte that it came (1) and went (0; Linux writes it for a process that dies). In between it is
-/// the client's. After it went all indices begin at zero again, and only then does the byte say that a client is awaited: a
-/// client that waits for this finds an empty channel. libxenvchan's does not wait. One that comes before the server saw the
-/// one before it go takes up that one's stream, as it would with libxenvchan's server.
+/// A client shows by its live byte that it came (1) and went (0; Linux writes it for a process that dies). In between
+/// it is the client's. After it went all indices begin at zero again, and only then does the byte say that a client is
+/// awaited: a client that waits for this finds an empty channel. libxenvchan's does not wait. One that comes before the
+/// server saw the one before it go takes up that one's stream, as it would with libxenvchan's server.
 #[derive(Debug)]
 pub struct Server {
     orders: Orders,
@@ -43,7 +44,8 @@ enum State {
 }
 
 impl Server {
-    /// Writes the first page, before or after it was granted. `grants` are the references of the other pages, in their order.
+    /// Writes the first page, before or after it was granted. `grants` are the references of the other pages, in their
+    /// order.
     #[must_use]
     pub fn offer(pages: &impl SharedPages, orders: Orders, grants: &[u32]) -> Self {
         let server = Self {

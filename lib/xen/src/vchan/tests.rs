@@ -177,6 +177,32 @@ fn the_servers_own_fields_are_not_believed() {
     assert_eq!(&seen, b"def");
 }
 
+#[test]
+fn two_threads_see_the_stream_in_order() {
+    let Pair {
+        pages,
+        mut server,
+        mut client,
+    } = pair(10, 13);
+    let whole = stream(1 << 20);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut sent = 0;
+            while sent < whole.len() {
+                sent += client.write(&pages, &whole[sent..]).unwrap().bytes;
+                std::thread::yield_now();
+            }
+        });
+        let (mut got, mut buffer) = (0, vec![0; 700]);
+        while got < whole.len() {
+            let count = server.read(&pages, &mut buffer).unwrap().bytes;
+            assert_eq!(buffer[..count], whole[got..got + count]);
+            got += count;
+            std::thread::yield_now();
+        }
+    });
+}
+
 fn any_orders() -> impl Strategy<Value = (u16, u16)> {
     prop::sample::select(vec![(10, 11), (11, 10), (12, 10), (11, 13), (12, 12), (13, 14)])
 }
@@ -196,7 +222,10 @@ fn stream(length: usize) -> Vec<u8> {
 
 proptest! {
     #[test]
-    fn any_interleaving_of_partial_reads_and_writes_delivers_the_stream((left, right) in any_orders(), steps in any_steps()) {
+    fn any_interleaving_of_partial_reads_and_writes_delivers_the_stream(
+        (left, right) in any_orders(),
+        steps in any_steps(),
+    ) {
         let Pair { pages, mut server, mut client } = pair(left, right);
         let whole = stream(400_000);
         let (mut sent, mut got) = ([0, 0], [0, 0]);
@@ -219,7 +248,10 @@ proptest! {
     }
 
     #[test]
-    fn nobody_waits_for_an_event_that_does_not_come((left, right) in any_orders(), pieces in prop::collection::vec((1usize..5000, 1usize..5000), 1..40)) {
+    fn nobody_waits_for_an_event_that_does_not_come(
+        (left, right) in any_orders(),
+        pieces in prop::collection::vec((1usize..5000, 1usize..5000), 1..40),
+    ) {
         // Each side acts only after an event; with the events that are sent, everything arrives.
         let Pair { pages, mut server, mut client } = pair(left, right);
         let total = 60_000;
@@ -252,7 +284,10 @@ proptest! {
     }
 
     #[test]
-    fn a_page_that_changes_at_any_time_does_no_harm((left, right) in any_orders(), steps in prop::collection::vec((any::<u8>(), 0usize..5000, any::<u32>()), 0..200)) {
+    fn a_page_that_changes_at_any_time_does_no_harm(
+        (left, right) in any_orders(),
+        steps in prop::collection::vec((any::<u8>(), 0usize..5000, any::<u32>()), 0..200),
+    ) {
         let Pair { pages, mut server, mut client } = pair(left, right);
         for (what, count, value) in steps {
             let mut buffer = vec![0; count];

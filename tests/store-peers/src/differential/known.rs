@@ -93,6 +93,16 @@ pub const KNOWN: &[Known] = &[
         },
     },
     Known {
+        name: "resume-of-what-is-not-resumed",
+        stores: OCAML,
+        explains: |action, ours, theirs| {
+            is(action, Operation::Resume)
+                && ours.events == theirs.events
+                && !ours.answer.is_done()
+                && !theirs.answer.is_refused("EACCES")
+        },
+    },
+    Known {
         name: "events-below-removed-nodes",
         stores: OCAML,
         explains: |action, ours, theirs| {

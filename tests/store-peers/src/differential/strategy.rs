@@ -92,11 +92,22 @@ fn other() -> BoxedStrategy<Request> {
         1 => plain(Operation::ResetWatches, b"\0".to_vec()),
         1 => (0..6u16).prop_map(|domid| Request::Plain(Operation::GetDomainPath, texts(&[&domid.to_string()]))),
         1 => (0..6u16).prop_map(|domid| Request::Plain(Operation::IsDomainIntroduced, texts(&[&domid.to_string()]))),
+        1 => (0..6u16).prop_map(|domid| Request::Plain(Operation::Resume, texts(&[&domid.to_string()]))),
+        1 => target(),
         1 => (path(), select(&WRONG_PERMISSIONS[..]))
             .prop_map(|(path, list)| Request::Plain(Operation::SetPermissions, texts(&[&path, list]))),
         1 => select(&[20u32, 27, 1000, u32::MAX][..]).prop_map(|number| Request::Unknown(number, b"x\0".to_vec())),
     ]
     .boxed()
+}
+
+/// A domain is given another as its target, always one that is released after it
+/// (docs/store-differences.md, release-of-a-target).
+fn target() -> impl Strategy<Value = Request> {
+    (1..5u16, 1..4u16).prop_map(|(domid, more)| {
+        let texts = texts(&[&domid.to_string(), &(domid + more).to_string()]);
+        Request::Plain(Operation::SetTarget, texts)
+    })
 }
 
 fn action() -> BoxedStrategy<Action> {
@@ -146,6 +157,7 @@ fn comparable(stock: StoreKind, mut actions: Vec<Action>) -> Vec<Action> {
         StoreKind::OCaml => actions.iter_mut().for_each(|action| {
             let_nobody_else_write(action);
             leave_the_root(action);
+            let_nobody_act_for_another(action);
         }),
         _ => actions.iter_mut().for_each(keep_the_root),
     }
@@ -166,6 +178,13 @@ fn leave_the_root(action: &mut Action) {
     let remove = Request::Plain(Operation::Rm, b"/\0".to_vec());
     if action.request == remove {
         action.request = Request::Plain(Operation::Read, b"/\0".to_vec());
+    }
+}
+
+/// Who acts for another makes nodes in its home (docs/store-differences.md, owner-of-new-nodes).
+fn let_nobody_act_for_another(action: &mut Action) {
+    if let Request::Plain(Operation::SetTarget, payload) = &mut action.request {
+        *payload = texts(&["9", "1"]);
     }
 }
 

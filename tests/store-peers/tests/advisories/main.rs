@@ -18,8 +18,6 @@ use store_peers::{Scene, StoreKind};
 const BOTH: &[StoreKind] = &[StoreKind::C, StoreKind::OCaml];
 /// C xenstored has the fix; oxenstored never had the problem, or solves it in a way that clients see.
 const ONLY_C: &[StoreKind] = &[StoreKind::C];
-/// Neither stock store behaves so.
-const NEITHER: &[StoreKind] = &[];
 
 /// Runs a test on this project's store, then on the stock ones that are named.
 fn on(stock: &[StoreKind], test: impl Fn(&mut Scene) -> Result<()>) {

@@ -4,7 +4,7 @@ use anyhow::{Result, ensure};
 use store_peers::Scene;
 use xen::DomId;
 
-use crate::{BOTH, NEITHER, ONLY_C, on};
+use crate::{BOTH, ONLY_C, on};
 
 fn release_and_build_again(scene: &mut Scene, domid: u16) -> Result<store_peers::Guest> {
     ensure!(scene.builder.release(DomId(domid))?.is_done());
@@ -32,7 +32,7 @@ fn xsa_322_what_was_open_to_a_domain_is_not_open_to_the_next_of_its_number() {
 
 #[test]
 fn xsa_417_what_was_opened_to_nobody_is_not_open_to_who_comes_later() {
-    on(NEITHER, |scene| {
+    on(ONLY_C, |scene| {
         let mut owner = scene.guest(8)?;
         ensure!(owner.write(0, "shared", b"for nobody")?.is_done());
         ensure!(owner.set_permissions(0, "shared", "n8 b7")?.is_done());

@@ -1,6 +1,7 @@
 //! The clients that a stock host has, against this project's store: each says, and ends with, what it does against C xenstored.
 
 mod commands;
+mod control;
 mod library;
 mod pyxs;
 mod test_xenstore;

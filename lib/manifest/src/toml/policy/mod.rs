@@ -6,9 +6,9 @@ mod key;
 
 use alloc::vec::Vec;
 
+use super::Places;
 use super::keys::Value;
-use super::{Place, Places};
-use crate::source::Report;
+use crate::source::{Place, Report};
 use crate::{Policy, PolicyPlace};
 
 /// Where the entries of a policy are.
