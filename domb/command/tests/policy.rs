@@ -345,11 +345,12 @@ fn guests_are_created_one_after_the_other() {
 fn a_guest_of_xl_is_asked_about_as_well() {
     let place = Place::new();
     place.sign_ramdisk();
-    place.write(
-        "guest.cfg",
-        "name = \"old\"\ntype = \"pvh\"\nkernel = \"vmlinuz\"\nramdisk = \"initrd.img\"\ncmdline = \"console=hvc0 x\"\n\
-         memory = 128\nvif = [ '' ]\n",
+    let folder = place.folder.path().display();
+    let text = format!(
+        "name = \"old\"\ntype = \"pvh\"\nkernel = \"{folder}/vmlinuz\"\nramdisk = \"{folder}/initrd.img\"\n\
+         cmdline = \"console=hvc0 x\"\nmemory = 128\nvif = [ '' ]\n"
     );
+    place.write("guest.cfg", &text);
     let said = place.explain(0, &["create", "guest.cfg"]);
     assert!(
         said.starts_with("allowed: access of mgmt to class web: create"),
@@ -482,7 +483,7 @@ fn a_policy_that_contradicts_itself_is_told_with_both_places() {
     place.write("host.toml", &HOST.replace("may = [\"destroy\"]", "may = [\"console\"]"));
     assert_eq!(
         place.fails(1, &["bundle", "host.toml", "-o", "x", "--force"]),
-        "host.toml:51:7: access.may: host demo: access of mgmt to class sealed: may: console, but class \"sealed\" has box = \
-         \"closed\" (host.toml:40:7)\n"
+        "host.toml:48:7: access.may: host demo: access of mgmt to class sealed: may: console, but class \"sealed\" has box = \
+         \"closed\" (host.toml:38:7)\n"
     );
 }
