@@ -278,6 +278,8 @@ fn wrong_usage_is_told_apart() {
         &["measure", "--cmdline", "x", "--domb", "boot/vmlinuz"],
         &["measure", "--domb", "boot/vmlinuz"],
         &["measure", "host.toml", "web", "--domb", "boot/vmlinuz"],
+        &["convert"],
+        &["convert", "a.cfg", "b.cfg"],
         &["fly"],
     ] {
         assert_eq!(host.domb(arguments).status.code(), Some(2), "{arguments:?}");
@@ -286,6 +288,7 @@ fn wrong_usage_is_told_apart() {
         ["--help"].as_slice(),
         &["bundle", "--help"],
         &["measure", "--help"],
+        &["convert", "--help"],
         &["--version"],
     ] {
         assert!(!host.domb_prints(arguments).is_empty());

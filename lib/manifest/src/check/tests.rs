@@ -339,7 +339,7 @@ fn each_limit_of_a_device_is_named() {
                     interval_us: 1000,
                 });
             },
-            "interface 0: rate 0GB/s@1ms; accepted: 1B/s to 1000GB/s, an interval of at least 1us",
+            "interface 0: rate 0GB/s@1ms; accepted: 1B/s to 1000GB/s, at least a byte in each interval",
         ),
         (
             |idle| idle.interfaces[0].ip[0].prefix = 33,

@@ -78,6 +78,6 @@ pub enum DeviceError {
     #[error("mtu of {0}; accepted: {MIN_MTU} to {MAX_MTU}")]
     Mtu(u16),
     /// The rate is outside the limits.
-    #[error("rate {0}; accepted: 1B/s to 1000GB/s, an interval of at least 1us")]
+    #[error("rate {0}; accepted: 1B/s to 1000GB/s, at least a byte in each interval")]
     Rate(Rate),
 }

@@ -157,7 +157,7 @@ impl<'a> Parser<'a> {
             } else {
                 self.format = Some(or(parameter, "raw"));
             }
-        } else if self.vdev.is_none_or(str::is_empty) {
+        } else if self.vdev.is_none() {
             if !self.vdev_with_type(parameter) {
                 self.vdev = Some(parameter);
             }
@@ -290,10 +290,10 @@ fn or<'a>(value: &'a str, default: &'a str) -> &'a str {
     if value.is_empty() { default } else { value }
 }
 
-/// Keeps a parameter that was not given before, or was given empty or the same.
+/// Keeps a parameter that was not given before, or was given empty; one of a few values may be given again.
 fn set<'a>(place: &mut Option<&'a str>, name: &str, value: &'a str, wrong: &mut Vec<Wrong>) {
     match *place {
-        Some(before) if !before.is_empty() && before != value => {
+        Some(before) if !before.is_empty() && (before != value || matches!(name, "target" | "vdev" | "backend")) => {
             wrong.push(unaccepted(format!("{name} {before:?} and {value:?}"), "one of them"));
         }
         _ => *place = Some(value),

@@ -1,17 +1,17 @@
 //! From settings to a guest's configuration.
 
-use alloc::borrow::ToOwned as _;
 use alloc::format;
 use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 
-use super::keys::{Accepted, HOST_KEYS, KEYS, Rule, rule};
-use super::syntax::{Content, Setting, Settings, Value};
-use super::token::shortened;
+use super::reader::Reader;
+use super::syntax::{Content, MAX_ERRORS, Settings, Value};
 use super::{disk, vif};
 use crate::source::{Report, Wrong};
 use crate::toml::key_of;
-use crate::{Action, Console, Disk, Domain, Error, Interface, Kind, MAX_VCPUS, ManagementSettings, StoreQuota, uuid};
+use crate::{
+    Action, Console, DeviceKind, Disk, Domain, Error, Interface, Kind, MAX_VCPUS, ManagementSettings, StoreQuota, uuid,
+};
 
 /// Makes the configuration of a guest on the host of this name; the report has what is wrong.
 pub(super) fn read<'a>(settings: &Settings, host: &str, report: &mut Report<'a>, notes: &mut Report<'a>) -> Domain {
@@ -21,6 +21,11 @@ pub(super) fn read<'a>(settings: &Settings, host: &str, report: &mut Report<'a>,
         notes,
     };
     for (key, setting) in settings {
+        if reader.report.count() >= MAX_ERRORS {
+            let what = "too many errors; other keys were not looked at";
+            reader.report.add(setting.at, "", Wrong::Syntax(what.into()));
+            break;
+        }
         reader.judge(key, setting);
     }
     let domain = reader.domain(host);
@@ -32,46 +37,7 @@ pub(super) fn read<'a>(settings: &Settings, host: &str, report: &mut Report<'a>,
     domain
 }
 
-struct Reader<'r, 's, 't> {
-    settings: &'s Settings,
-    report: &'r mut Report<'t>,
-    notes: &'r mut Report<'t>,
-}
-
-impl<'s> Reader<'_, 's, '_> {
-    /// Reports a key that is unknown, refused, or there with a value that is refused.
-    fn judge(&mut self, key: &str, setting: &Setting) {
-        let known: Vec<&str> = KEYS
-            .iter()
-            .filter(|(_, rule)| *rule == Rule::Honoured)
-            .map(|(key, _)| *key)
-            .collect();
-        match rule(key) {
-            Some(Rule::Honoured) => {}
-            Some(Rule::Refused(reason)) => self.refuse(setting.at, key, reason.to_owned()),
-            Some(Rule::Only(accepted, reason)) => {
-                if !accepted.accepts(setting) {
-                    let reason = format!("{reason}; accepted: {}", accepted.name());
-                    self.refuse(setting.value.at, key, reason);
-                }
-            }
-            None if HOST_KEYS.contains(&key) => {
-                self.refuse(setting.at, key, "it is a key of xl.conf, not of a guest".into());
-            }
-            None => self.report.add(
-                setting.at,
-                key,
-                Wrong::UnknownKey {
-                    accepted: known.join(", "),
-                },
-            ),
-        }
-    }
-
-    fn refuse(&mut self, at: usize, key: &str, reason: String) {
-        self.report.add(at, key, Wrong::Refused { reason });
-    }
-
+impl Reader<'_, '_, '_> {
     fn domain(&mut self, host: &str) -> Domain {
         let name = self.text("name").unwrap_or_default().to_string();
         if !self.settings.contains_key("name") {
@@ -118,59 +84,10 @@ impl<'s> Reader<'_, 's, '_> {
         }
     }
 
-    fn missing(&mut self, key: &str, accepted: &str) {
-        let accepted = accepted.to_owned();
-        self.report.add(0, key, Wrong::Missing { accepted });
-    }
-
-    fn wrong_value(&mut self, at: usize, key: &str, found: &str, accepted: &str) {
-        let wrong = Wrong::Value {
-            found: format!("{:?}", shortened(found)),
-            accepted: accepted.to_owned(),
-        };
-        self.report.add(at, key, wrong);
-    }
-
-    fn wrong_type(&mut self, at: usize, key: &str, found: &'static str, accepted: &str) {
-        let accepted = accepted.to_owned();
-        self.report.add(at, key, Wrong::Type { found, accepted });
-    }
-
-    /// The text of a key and the byte at which it begins.
-    fn text_at(&mut self, key: &str) -> Option<(usize, &'s str)> {
-        let value = &self.settings.get(key)?.value;
-        match &value.content {
-            Content::Text(text) => Some((value.at, text)),
-            Content::List(_) => {
-                self.wrong_type(value.at, key, "a list", "text");
-                None
-            }
-        }
-    }
-
-    fn text(&mut self, key: &str) -> Option<&'s str> {
-        self.text_at(key).map(|(_, text)| text)
-    }
-
-    /// The number of a key. xl passes over a key that has none.
-    fn number(&mut self, key: &str, accepted: &str) -> Option<u64> {
-        let added = self.settings.get(key)?.added;
-        let (at, text) = self.text_at(key)?;
-        let number = number(text).and_then(|number| u64::try_from(number).ok());
-        if added {
-            self.wrong_value(at, key, text, "a number assigned with =, not with +=");
-            return None;
-        }
-        if number.is_none() {
-            self.wrong_value(at, key, text, accepted);
-        }
-        number
-    }
-
     fn kind(&mut self) -> Kind {
+        const HVM: &str = "domb builds no HVM guests, which need a device model; accepted: \"pvh\", \"pv\"";
         let kind = self.text_at("type");
         let builder = self.text_at("builder");
-        const HVM: &str = "domb builds no HVM guests, which need a device model; accepted: \"pvh\", \"pv\"";
         let mut found = None;
         match kind {
             Some((_, "pv")) => found = Some(Kind::Pv),
@@ -343,39 +260,11 @@ impl<'s> Reader<'_, 's, '_> {
     }
 
     fn disks(&mut self) -> Vec<Disk> {
-        self.devices("disk", |item, _| disk::read(item))
+        self.devices("disk", DeviceKind::Disk, |item, _| disk::read(item))
     }
 
     fn interfaces(&mut self, uuid: &[u8; 16]) -> Vec<Interface> {
-        self.devices("vif", |item, index| vif::read(item, index, uuid))
-    }
-
-    /// The items of a list. One that is wrong leaves a gap, so that the others keep their places: then the list is of no use.
-    fn devices<T>(&mut self, key: &str, read: impl Fn(&str, usize) -> Result<T, Vec<Wrong>>) -> Vec<T> {
-        let Some(setting) = self.settings.get(key) else {
-            return Vec::new();
-        };
-        let Content::List(items) = &setting.value.content else {
-            self.wrong_type(setting.value.at, key, "text", "a list of texts");
-            return Vec::new();
-        };
-        let mut devices = Vec::new();
-        let mut whole = true;
-        for (index, item) in items.iter().enumerate() {
-            let Content::Text(text) = &item.content else {
-                self.wrong_type(item.at, key, "a list", "text");
-                whole = false;
-                continue;
-            };
-            match read(text, index) {
-                Ok(device) => devices.push(device),
-                Err(wrong) => {
-                    whole = false;
-                    wrong.into_iter().for_each(|wrong| self.report.add(item.at, key, wrong));
-                }
-            }
-        }
-        if whole { devices } else { Vec::new() }
+        self.devices("vif", DeviceKind::Interface, |item, index| vif::read(item, index, uuid))
     }
 
     /// Something that the check of the domain found, with the key that it is about, unless that is told to be wrong.
@@ -389,69 +278,20 @@ impl<'s> Reader<'_, 's, '_> {
                     "root"
                 }
             }
+            // One stands for the other.
+            Some("memory") if !self.settings.contains_key("memory") => "maxmem",
             Some(key) => key,
             None => "",
         };
-        // A key that is not there is told as missing.
-        let setting = self.settings.get(key).filter(|_| !self.report.is_about(key))?;
-        let at = match (error, &setting.value.content) {
-            (Error::Device { index, .. }, Content::List(items)) => items.get(*index).map(|item| item.at),
+        if self.report.is_about(key) {
+            return None;
+        }
+        let value = self.settings.get(key).map(|setting| &setting.value);
+        let at = match (error, value.map(|value| &value.content)) {
+            (Error::Device { index, .. }, Some(Content::List(items))) => items.get(*index).map(|item| item.at),
             _ => None,
         };
-        Some((at.unwrap_or(setting.value.at), key, error.clone()))
+        let at = at.or(value.map(|value| value.at)).unwrap_or_default();
+        Some((at, key, error.clone()))
     }
-}
-
-impl Accepted {
-    /// Whether a setting says only what is so anyway.
-    fn accepts(self, setting: &Setting) -> bool {
-        match (&setting.value.content, self) {
-            (Content::List(items), Self::EmptyList) => items.is_empty(),
-            (Content::List(_), _) => false,
-            (Content::Text(text), Self::Texts(texts)) => texts.contains(&text.as_str()),
-            (Content::Text(_), Self::EmptyList) => false,
-            (Content::Text(text), _) => number(text).is_some_and(|number| match self {
-                Self::Off => number == 0,
-                Self::On => number != 0,
-                Self::Number(accepted) => number == accepted,
-                _ => true,
-            }),
-        }
-    }
-
-    fn name(self) -> String {
-        match self {
-            Self::Off => "0".into(),
-            Self::On => "1".into(),
-            Self::Flag => "a number".into(),
-            Self::Number(number) => number.to_string(),
-            Self::Texts(texts) => {
-                let texts: Vec<String> = texts.iter().map(|text| format!("{text:?}")).collect();
-                texts.join(", ")
-            }
-            Self::EmptyList => "[]".into(),
-        }
-    }
-}
-
-/// A number as C's strtol with base 0 reads it, of the whole text.
-pub(super) fn number(text: &str) -> Option<i64> {
-    let text = text.trim_start_matches([' ', '\t', '\n', '\x0b', '\x0c', '\r']);
-    let (negative, digits) = match text.strip_prefix('-') {
-        Some(digits) => (true, digits),
-        None => (false, text.strip_prefix('+').unwrap_or(text)),
-    };
-    let (digits, radix) = match (
-        digits.strip_prefix("0x").or(digits.strip_prefix("0X")),
-        digits.strip_prefix('0'),
-    ) {
-        (Some(digits), _) => (digits, 16),
-        (None, Some(octal)) if !octal.is_empty() => (octal, 8),
-        _ => (digits, 10),
-    };
-    if !digits.bytes().all(|digit| digit.is_ascii_alphanumeric()) {
-        return None;
-    }
-    let number = i64::from_str_radix(digits, radix).ok()?;
-    if negative { number.checked_neg() } else { Some(number) }
 }

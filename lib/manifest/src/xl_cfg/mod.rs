@@ -8,6 +8,7 @@
 //! The language is that of Xen's tools/libs/util/libxlu_cfg_l.l and libxlu_cfg_y.y, the keys are those of
 //! tools/xl/xl_parse.c of Xen 4.17 to 4.20. What is read otherwise than by xl, on purpose:
 //! - a comment may end the file without the end of a line;
+//! - one character that is no word, at the very end of a file, is an error: xl does not see it;
 //! - characters by their number in text are refused: xl leaves them out of the text;
 //! - `type` and `builder` must be written out: xl takes any beginning of a name;
 //! - text must be UTF-8; comments may be anything.
@@ -16,6 +17,7 @@ mod device;
 mod disk;
 mod guest;
 mod keys;
+mod reader;
 mod syntax;
 mod token;
 mod vif;

@@ -12,8 +12,8 @@ use crate::source::{Report, Wrong};
 pub(super) const MAX_FILE: usize = 1 << 20;
 /// How deep lists may be in lists. `vsnd` needs three.
 const MAX_DEPTH: usize = 8;
-/// The most errors of syntax that are told.
-const MAX_ERRORS: usize = 100;
+/// The most errors after which more are not looked for.
+pub(super) const MAX_ERRORS: usize = 100;
 
 /// What is assigned to a key.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -139,6 +139,11 @@ fn what_is_wrong_is_named() {
             "vdev=xvda,vdev=xvdb,target=/a",
             "vdev \"xvda\" and \"xvdb\"; accepted: one of them",
         ),
+        (
+            "vdev=xvda,vdev=xvda,target=/a",
+            "vdev \"xvda\" and \"xvda\"; accepted: one of them",
+        ),
+        ("/a,,,w", "no vdev; accepted: xvda, xvdb1, hdc, sda, d0p1, or a number"),
         ("/a,,xvda,devtype=floppy", "devtype \"floppy\"; accepted: disk, cdrom"),
         ("raw:/a,xvda:floppy", "type \"floppy\"; accepted: disk, cdrom"),
         (

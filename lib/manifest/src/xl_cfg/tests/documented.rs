@@ -162,6 +162,10 @@ fn memory_and_vcpus_stand_for_what_is_not_given() {
         (guest.memory_kib, guest.maxmem_kib, guest.vcpus, guest.max_vcpus),
         (64 << 10, 64 << 10, 1, 3)
     );
+    assert_eq!(
+        read_text("name='g'\nkernel='/k'\nmaxmem=1").unwrap_err().to_string(),
+        "g.cfg:3:8: maxmem: memory of 1024 KiB; accepted: 4096 KiB (4 MiB) to 17179869184 KiB (16 TiB), a multiple of 4 KiB"
+    );
     let errors = read_text("").unwrap_err().to_string();
     assert_eq!(
         errors,
@@ -338,6 +342,7 @@ fn the_other_examples_of_the_manual_are_refused_with_a_reason() {
 
 #[test]
 fn keys_that_say_what_is_so_anyway_are_accepted() {
+    assert!(reason("nx += 1").starts_with("every guest can mark pages"));
     for (key, rule) in KEYS {
         let Rule::Only(accepted, _) = rule else {
             continue;
@@ -376,6 +381,19 @@ fn keys_that_are_refused_are_refused_with_each_value() {
                 error(&format!("{key} = {value}")),
                 format!("4:1: {key}: cannot be honoured: {reason}")
             );
+        }
+    }
+}
+
+#[test]
+fn the_documentation_names_every_key() {
+    let text = include_str!("../../../../../docs/xl-cfg.md");
+    for (key, rule) in KEYS {
+        let name = format!("`{key}`");
+        let line = text.lines().find(|line| line.contains(&name));
+        let line = line.unwrap_or_else(|| panic!("{key} is not in docs/xl-cfg.md"));
+        if let Rule::Only(_, reason) | Rule::Refused(reason) = rule {
+            assert!(line.contains(reason), "{key}: {reason}");
         }
     }
 }

@@ -8,8 +8,8 @@ use proptest::prelude::*;
 
 use super::{error, errors, guest, read_text, with};
 use crate::source::Report;
-use crate::xl_cfg::guest::number;
 use crate::xl_cfg::read;
+use crate::xl_cfg::reader::number;
 use crate::xl_cfg::syntax::{Content, Settings, parse};
 
 /// The settings of a text, or its errors.
@@ -171,10 +171,24 @@ fn hostile_files_have_bounds() {
         settings(&large),
         Err("f:1:1: a file of 1048577 bytes; accepted: at most 1048576".into())
     );
+    // One line of unknown keys, and of items that are wrong.
+    let unknown: String = (0..100_000).map(|key| format!("x{key}=1;")).collect();
+    let errors = read_text(&unknown).unwrap_err();
+    assert!(errors.0.len() < 110 && errors.to_string().contains("too many errors"));
+    let items = "'x',".repeat(64);
+    assert_eq!(errors_of(&format!("vif = [{items}]")), 64);
+    assert_eq!(errors_of(&format!("vif = [{items}{items}]")), 1);
+    assert_eq!(errors_of(&format!("vif = ['{}']", "a,".repeat(2000))), 16);
+    assert_eq!(errors_of(&format!("vif = ['{}']", "a,".repeat(100_000))), 1);
     let sums = ["a=''\n", &"a+='x'\n".repeat(100_000)].concat();
     assert_eq!(value(&sums).len(), 100_000);
     let long = "x".repeat(1000);
     assert!(error(&format!("type = '{long}'")).len() < 200);
+}
+
+/// How many errors these lines have.
+fn errors_of(lines: &str) -> usize {
+    read_text(&with(lines)).unwrap_err().0.len()
 }
 
 #[test]
