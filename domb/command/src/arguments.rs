@@ -6,12 +6,15 @@ use std::str::FromStr;
 use clap::{ArgGroup, Args, Parser, Subcommand};
 use measure::Bank;
 
+use crate::policy_command::PolicyCommand;
+use crate::sign_command::{KeysCommand, SignArguments};
+
 /// Makes what domb, the domain builder, starts from, and asks it for what is to be done.
 #[derive(Debug, Parser)]
 #[command(
     name = "domb",
     version,
-    after_help = "Exit status: 0 done, 1 failed (standard error says why), 2 wrong usage."
+    after_help = "Exit status: 0 done, 1 failed (standard error says why), 2 wrong usage; of `policy explain` also 3 denied."
 )]
 pub struct Arguments {
     /// What to do.
@@ -50,6 +53,16 @@ over: all of them are told as FILE:LINE:COLUMN: KEY: why. Keys that say nothing 
 
 A UUID and Ethernet addresses that the file does not give are left out: they follow from the names of host and guest.")]
     Convert(ConvertArguments),
+    /// Sign an image, so that a class of guests with `signed-by` accepts it
+    #[command(after_help = "\
+What is signed is what domb loads: of a bzImage the unpacked ELF file. The signature is for one purpose, kernel or ramdisk.")]
+    Sign(SignArguments),
+    /// Keys that sign images
+    #[command(subcommand)]
+    Keys(KeysCommand),
+    /// What domains may ask domb for
+    #[command(subcommand)]
+    Policy(PolicyCommand),
     /// What is done in the management domain.
     #[command(flatten)]
     Manage(Manage),

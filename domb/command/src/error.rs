@@ -69,6 +69,27 @@ pub enum Error {
         /// Why.
         reason: manifest::Error,
     },
+    /// A file has no key that can be used.
+    #[error("{}: {reason}", path.display())]
+    Key {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// A file of signatures is wrong.
+    #[error("{}:{line}: {reason}", path.display())]
+    Signature {
+        /// The file.
+        path: PathBuf,
+        /// The line, counted from 1.
+        line: usize,
+        /// What is wrong, and what is accepted.
+        reason: String,
+    },
+    /// A question about the policy cannot be answered as it was put.
+    #[error("{0}")]
+    Question(String),
     /// The bundle cannot be made.
     #[error("bundle: {0}")]
     Bundle(String),

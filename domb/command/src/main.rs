@@ -9,18 +9,28 @@ use anyhow::Context as _;
 use clap::Parser as _;
 use domb::arguments::{Arguments, BundleArguments, Command, ConvertArguments, MeasureArguments};
 use domb::host_manifest::HostManifest;
+use domb::key_file::hexadecimal;
+use domb::policy_command::{self, ExplainArguments, PolicyCommand};
+use domb::sign_command::{self, KeysCommand, SignArguments};
 use domb::{Error, Progress, bundle_command, convert_command, manage, measure_command};
 use manifest::toml::SourceErrors;
 
+/// The exit status of what the policy denies.
+const DENIED: u8 = 3;
+
 fn main() -> ExitCode {
+    let done = |()| ExitCode::SUCCESS;
     let result = match Arguments::parse().command {
-        Command::Bundle(arguments) => bundle(&arguments),
-        Command::Measure(arguments) => measure(arguments),
-        Command::Convert(arguments) => convert(&arguments),
-        Command::Manage(command) => manage::run(&command).and_then(|text| print(&text)),
+        Command::Bundle(arguments) => bundle(&arguments).map(done),
+        Command::Measure(arguments) => measure(arguments).map(done),
+        Command::Convert(arguments) => convert(&arguments).map(done),
+        Command::Sign(arguments) => sign(&arguments).map(done),
+        Command::Keys(KeysCommand::Public { file }) => public(&file).map(done),
+        Command::Policy(PolicyCommand::Explain(arguments)) => explain(&arguments),
+        Command::Manage(command) => manage::run(&command).and_then(|text| print(&text)).map(done),
     };
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(status) => status,
         Err(error) => {
             // Places in a file stand at the start of the line, where editors look for them.
             let placed = matches!(error.downcast_ref(), Some(Error::Manifest(SourceErrors(_))));
@@ -108,4 +118,30 @@ fn measure(arguments: MeasureArguments) -> anyhow::Result<()> {
     } else {
         print(&measure_command::text(&records, values))
     }
+}
+
+fn sign(arguments: &SignArguments) -> anyhow::Result<()> {
+    let (path, signature) = sign_command::sign(arguments, Progress::on_terminal())?;
+    print(&format!(
+        "{}: {} {:?} signed by ed25519:{}\n",
+        path.display(),
+        signature.purpose,
+        signature.sha256,
+        hexadecimal(&signature.key)
+    ))
+}
+
+fn public(file: &std::path::Path) -> anyhow::Result<()> {
+    print(&format!("{}\n", sign_command::public(file)?))
+}
+
+fn explain(arguments: &ExplainArguments) -> anyhow::Result<ExitCode> {
+    let explained = policy_command::explain(arguments, Progress::on_terminal(), warn)?;
+    if arguments.json {
+        print(&format!("{:#}\n", policy_command::json(&explained)))?;
+    } else {
+        print(&policy_command::text(&explained))?;
+    }
+    let denied = explained.iter().any(|one| one.decision.is_err());
+    Ok(if denied { DENIED.into() } else { ExitCode::SUCCESS })
 }

@@ -32,64 +32,62 @@ impl Manifest {
     /// image is wrong; [`Error::Policy`] with the first thing that is wrong with the policy. What is wrong with single
     /// domains is left to [`Manifest::check`].
     pub fn decode(bytes: &[u8]) -> Result<Self, Error> {
-        let (mut manifest, rest) = Self::decode_front(bytes)?;
-        let policy: Policy;
-        (policy, _) = postcard::take_from_bytes(rest).map_err(|error| damaged(&error))?;
-        let again = postcard::to_extend(&policy, Vec::new()).map_err(|error| damaged(&error))?;
-        let before = bytes.len().saturating_sub(rest.len());
-        same(&again, rest, before)?;
-        manifest.policy = policy;
+        let encoded = bytes
+            .strip_prefix(&MANIFEST_MAGIC)
+            .ok_or_else(|| Error::Magic(bytes.iter().copied().take(MANIFEST_MAGIC.len()).collect()))?;
+        let (mut manifest, rest) = front(encoded).map_err(|error| damaged(&error))?;
+        manifest.policy = postcard::from_bytes(rest).map_err(|error| damaged(&error))?;
+        let again = manifest.encode();
+        if again != bytes {
+            let same = again
+                .iter()
+                .zip(bytes)
+                .take_while(|(ours, given)| ours == given)
+                .count();
+            return Err(Error::NotCanonical(same));
+        }
         manifest.check_structure()?;
         policy::errors(&manifest).into_iter().next().map_or(Ok(manifest), Err)
     }
 
-    /// Reads all of an encoding but the policy, for whoever takes no part in what domains ask for. The store reads so what
-    /// its builder gives it, which the builder decoded and checked before: nothing is checked again. None for bytes that
-    /// are no manifest.
-    #[must_use]
-    pub fn decode_trusted_without_policy(bytes: &[u8]) -> Option<Self> {
-        let encoded = bytes.strip_prefix(&MANIFEST_MAGIC)?;
-        let ((host, images, domains), _) = postcard::take_from_bytes(encoded).ok()?;
-        Some(Self {
-            host,
-            images,
-            domains,
-            policy: Policy::default(),
-        })
+    /// Reads all of an encoding but the policy, for whoever is handed the manifest by domb, which has checked it: the store,
+    /// whose image has no room for the checks and takes no part in what domains ask for.
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub fn decode_unchecked(bytes: &[u8]) -> Result<Self, Unreadable> {
+        let encoded = bytes.strip_prefix(&MANIFEST_MAGIC).ok_or(Unreadable::Magic)?;
+        let (manifest, _) = front(encoded).map_err(Unreadable::Encoding)?;
+        Ok(manifest)
     }
+}
 
-    /// Reads what stands before the policy, and gives the bytes of the policy.
-    fn decode_front(bytes: &[u8]) -> Result<(Self, &[u8]), Error> {
-        let encoded = bytes
-            .strip_prefix(&MANIFEST_MAGIC)
-            .ok_or_else(|| Error::Magic(bytes.iter().copied().take(MANIFEST_MAGIC.len()).collect()))?;
-        let (front, rest) =
-            postcard::take_from_bytes::<(Host, Vec<Image>, Vec<Domain>)>(encoded).map_err(|error| damaged(&error))?;
-        let again = encode(MANIFEST_MAGIC, &front);
-        let length = bytes.len().saturating_sub(rest.len());
-        same(&again, bytes.get(..length).unwrap_or_default(), 0)?;
-        let (host, images, domains) = front;
-        let manifest = Self {
-            host,
-            images,
-            domains,
-            policy: Policy::default(),
-        };
-        Ok((manifest, rest))
-    }
+/// Why no manifest can be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unreadable {
+    /// The bytes do not begin with the magic number of a canonical encoding.
+    #[error("no manifest")]
+    Magic,
+    /// The bytes end too early or hold something that is no value of its field.
+    #[error("the manifest's encoding is damaged: {0}")]
+    Encoding(postcard::Error),
+}
+
+/// Reads what stands before the policy, and gives the bytes of the policy.
+fn front(encoded: &[u8]) -> Result<(Manifest, &[u8]), postcard::Error> {
+    let (front, rest) = postcard::take_from_bytes::<(Host, Vec<Image>, Vec<Domain>)>(encoded)?;
+    let (host, images, domains) = front;
+    let manifest = Manifest {
+        host,
+        images,
+        domains,
+        policy: Policy::default(),
+    };
+    Ok((manifest, rest))
 }
 
 fn damaged(error: &postcard::Error) -> Error {
     Error::Encoding(format!("{error}"))
-}
-
-/// Whether what was read is what encoding the result gives; `before` bytes stand before it.
-fn same(again: &[u8], given: &[u8], before: usize) -> Result<(), Error> {
-    if again == given {
-        return Ok(());
-    }
-    let same = again.iter().zip(given).take_while(|(ours, given)| ours == given);
-    Err(Error::NotCanonical(before.saturating_add(same.count())))
 }
 
 impl Domain {
@@ -167,11 +165,11 @@ mod tests {
         let manifest = samples::manifest();
         let mut bytes = manifest.encode();
         bytes.extend([0xff; 20]);
-        let front = Manifest::decode_trusted_without_policy(&bytes).unwrap();
+        let front = Manifest::decode_unchecked(&bytes).unwrap();
         assert_eq!(front.domains, manifest.domains);
         assert_eq!(front.policy, Policy::default());
-        bytes[20] = 0xff;
-        assert!(Manifest::decode_trusted_without_policy(&bytes).is_none());
+        assert!(Manifest::decode_unchecked(&bytes[..20]).is_err());
+        assert_eq!(Manifest::decode_unchecked(b"DOMBMAN2"), Err(Unreadable::Magic));
     }
 
     #[test]

@@ -52,6 +52,7 @@ pub use device::{DeviceError, DeviceKind, Disk, Interface};
 pub use domain::{
     Action, Console, Domain, Kind, MAX_MEMORY_KIB, MAX_NEEDS, MAX_VCPUS, MEMORY_STEP_KIB, MIN_MEMORY_KIB,
 };
+pub use encoding::Unreadable;
 pub use error::Error;
 pub use host::{Host, LogLevel};
 pub use image::Image;

@@ -26,8 +26,8 @@ pub(crate) fn start(domain: &Domain) -> Result<Store, String> {
         .store
         .as_ref()
         .ok_or("no port of the builder in the start info: a domain builder has to start this image as the store")?;
-    let manifest = Manifest::decode_trusted_without_policy(domain.ramdisk)
-        .ok_or("the ramdisk is no manifest of this version: builder and store belong together")?;
+    let manifest =
+        Manifest::decode_unchecked(domain.ramdisk).map_err(|problem| format!("manifest (the ramdisk): {problem}"))?;
     let lent = Lent::by(DomId::INITIAL);
     let (mut recovery, left) = if lent.size() == 0 {
         warn!("no recovery box: what domains wrote does not survive a crash of the store");

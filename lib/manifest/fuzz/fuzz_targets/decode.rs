@@ -11,6 +11,8 @@ fuzz_target!(|bytes: &[u8]| {
         return;
     };
     assert_eq!(manifest.encode(), bytes);
+    let front = Manifest::decode_unchecked(bytes).expect("what stands before the policy decodes alone");
+    assert_eq!(front.domains, manifest.domains);
 
     let problems = manifest.check();
     assert!(problems.iter().all(|problem| problem.domain.is_some() && !problem.to_string().is_empty()));

@@ -780,7 +780,7 @@ fn what_is_wrong_with_a_guest_is_placed() {
         (
             "host = 1",
             "g.toml:6:1: host: unknown key; accepted here: name, type, kernel, ramdisk, cmdline, memory, maxmem, vcpus, maxvcpus, uuid, \
-             autostart, needs, on_poweroff, on_reboot, on_crash, console, roles, serves, store-quota, store-access, disk, interface",
+             autostart, needs, on_poweroff, on_reboot, on_crash, console, roles, serves, store-quota, store-access, disk, interface, channels, image-memory",
         ),
         ("cmdline = 1", "g.toml:6:11: cmdline: is a whole number; accepted: text"),
         (

@@ -3,7 +3,7 @@
 use alloc::format;
 use alloc::string::ToString as _;
 
-use measure::{Bank, Digest};
+use measure::{Bank, Digest, signature};
 
 use crate::SigningKey;
 use crate::source::Report;
@@ -23,8 +23,12 @@ pub(super) fn read(value: &Value<'_>, report: &mut Report<'_>) -> Option<(Signin
         .and_then(|value| {
             let digits = value.text(DIGITS, report)?;
             let key = bytes_of(digits);
-            if key.is_none() {
-                value.wrong_value(format!("{digits:?}"), DIGITS, report);
+            match key {
+                None => value.wrong_value(format!("{digits:?}"), DIGITS, report),
+                Some(key) if !signature::is_key(&key) => {
+                    value.wrong_value("no key that proves anything".to_string(), DIGITS, report);
+                }
+                Some(_) => {}
             }
             key
         })

@@ -3,6 +3,8 @@
 mod access;
 mod class;
 mod key;
+#[cfg(test)]
+mod tests;
 
 use alloc::vec::Vec;
 
