@@ -31,7 +31,10 @@ run domb create /guests/web.toml
 run domb create /guests/legacy.cfg 'memory=96'
 run domb list
 run domb vcpu-list web
+# Until both are up.
+sleep 10
 run domb mem-set web 80
+run domb mem-set web 999
 run domb vcpu-set web 1
 run domb domid web
 run domb uptime web
@@ -43,6 +46,9 @@ run domb create --name large /guests/large.toml
 run domb create --name other /guests/other-command-line.toml
 run domb create --name evil /guests/other-ramdisk.toml
 run domb destroy store
+run domb destroy mgmt
+run domb reboot web
+run domb dmesg
 run domb shutdown legacy
 sleep 5
 run domb destroy web
@@ -172,57 +178,141 @@ fn boot(xen: XenVersion) -> Result<Session> {
     })
 }
 
-/// What a command printed, and its status.
-fn output(session: &mut Session, command: &str) -> Result<(String, Vec<String>)> {
-    let end = session
-        .machine()
-        .expect(
-            &format!(r"^mgmt\| MGMT-STATUS (\d+) {}$", regex::escape(command)),
-            scenarios::LONG,
-        )
-        .with_context(|| command.to_owned())?;
-    let status = end.group(1).unwrap_or_default().to_owned();
-    let lines = session.machine().matches(r"^mgmt\| MGMT-(OUT|STATUS) (.*)$")?;
-    let mut found = Vec::new();
-    for line in lines {
+/// What each command of the administrator printed, with its exit status.
+fn outputs(session: &mut Session) -> Result<Vec<Output>> {
+    let mut outputs = Vec::new();
+    let mut lines = Vec::new();
+    for line in session.machine().matches(r"^mgmt\| MGMT-(OUT|STATUS) (.*)$")? {
         let text = line.group(2).unwrap_or_default().to_owned();
-        if line.group(1) == Some("STATUS") {
-            if text == format!("{status} {command}") {
-                println!("$ {command}");
-                found.iter().for_each(|line| println!("  {line}"));
-                return Ok((status, found));
-            }
-            found.clear();
-        } else {
-            found.push(text);
+        if line.group(1) == Some("OUT") {
+            lines.push(text);
+            continue;
         }
+        let (status, command) = text.split_once(' ').unwrap_or_default();
+        println!("$ {command}");
+        lines.iter().for_each(|line| println!("  {line}"));
+        outputs.push(Output {
+            command: command.into(),
+            status: status.parse().context("exit status")?,
+            lines: std::mem::take(&mut lines),
+        });
     }
-    Ok((status, found))
+    Ok(outputs)
+}
+
+struct Output {
+    command: String,
+    status: u8,
+    lines: Vec<String>,
+}
+
+/// The next command is this one and ended so; each pattern is in a line of what it printed.
+#[track_caller]
+fn check(outputs: &mut impl Iterator<Item = Output>, command: &str, status: u8, patterns: &[&str]) -> Result<Output> {
+    let output = outputs.next().with_context(|| format!("{command}: did not run"))?;
+    ensure!(
+        output.command == command,
+        "{:?} ran, expected {command:?}",
+        output.command
+    );
+    ensure!(
+        output.status == status,
+        "{command}: status {}, expected {status}: {:?}",
+        output.status,
+        output.lines
+    );
+    for pattern in patterns {
+        let wanted = regex::Regex::new(pattern)?;
+        ensure!(
+            output.lines.iter().any(|line| wanted.is_match(line)),
+            "{command}: no line like {pattern:?} in {:?}",
+            output.lines
+        );
+    }
+    Ok(output)
 }
 
 fn management(xen: XenVersion) -> Result<()> {
     let mut session = boot(xen)?;
     session.ready()?;
-    session.wait("GUEST-READY mgmt")?;
-    let mut of = |command: &str| output(&mut session, command);
-    let (status, lines) = of("domb info")?;
+    session.wait(r"^mgmt\| GUEST-READY mgmt")?;
+    session.wait(r"^web\| GUEST-READY web nproc=2")?;
+    session.wait(r"^legacy\| GUEST-READY legacy nproc=1")?;
+    session.wait(r"^mgmt\| MGMT-END")?;
+    let mut ran = outputs(&mut session)?.into_iter();
+    let mut check = |command: &str, status, patterns: &[&str]| check(&mut ran, command, status, patterns);
+    check("domb info", 0, &[r"^host +: management", r"^xen_version +: 4\.\d+"])?;
+    let none = check("domb list", 0, &["^Name +ID +Mem VCPUs"])?;
     ensure!(
-        status == "0" && lines.iter().any(|line| line.starts_with("xen_version")),
-        "{lines:?}"
+        none.lines.len() == 1,
+        "the store or this domain is listed: {:?}",
+        none.lines
     );
-    let (status, _) = of("domb list")?;
-    ensure!(status == "0");
-    let (status, lines) = of("domb create /guests/web.toml")?;
-    ensure!(status == "0", "{lines:?}");
-    let (status, lines) = of("domb create /guests/legacy.cfg memory=96")?;
-    ensure!(status == "0", "{lines:?}");
-    session.wait("^web\\| GUEST-READY web nproc=2")?;
-    session.wait("^legacy\\| GUEST-READY legacy nproc=1")?;
-    session.wait("MGMT-END")?;
+    check("domb create /guests/web.toml", 0, &[r"^\d+$"])?;
+    check("domb create /guests/legacy.cfg memory=96", 0, &[r"^\d+$"])?;
+    check("domb list", 0, &["^web +3 +128 +2 +[rb-]-----", "^legacy +4 +96 +1 "])?;
+    check("domb vcpu-list web", 0, &["^web +3 +0 .* all$", "^web +3 +1 "])?;
+    check("domb mem-set web 80", 0, &[])?;
+    check("domb mem-set web 999", 1, &["refused by class web: memory-max"])?;
+    check("domb vcpu-set web 1", 0, &[])?;
+    check("domb domid web", 0, &["^3$"])?;
+    check("domb uptime web", 0, &[r"^web +3 +0:00:\d\d"])?;
+    check("domb pause web", 0, &[])?;
+    check("domb list web", 0, &["^web +3 .* -[b-]p---"])?;
+    check("domb unpause web", 0, &[])?;
+    check("domb create /guests/web.toml", 1, &["web"])?;
+    // Nothing that the policy does not allow is built, whoever in the domain asks.
+    for (command, rule) in [
+        (
+            "domb create --name large /guests/large.toml",
+            "refused by class web: memory-max",
+        ),
+        (
+            "domb create --name other /guests/other-command-line.toml",
+            "refused by class web: command-lines",
+        ),
+        (
+            "domb create --name evil /guests/other-ramdisk.toml",
+            "refused by class web: ramdisks",
+        ),
+        (
+            "domb destroy store",
+            "no access entry lets mgmt do destroy to domain store",
+        ),
+        (
+            "domb destroy mgmt",
+            "no access entry lets mgmt do destroy to domain mgmt",
+        ),
+        ("domb reboot web", "no access entry lets mgmt do reboot to class web"),
+        ("domb dmesg", "no access entry lets mgmt do xen-log to the host"),
+    ] {
+        check(command, 1, &[rule])?;
+    }
+    check("domb shutdown legacy", 0, &[])?;
+    session.wait("domain legacy ended domid=4 reason=poweroff")?;
+    let mut check = |command: &str, status, patterns: &[&str]| self::check(&mut ran, command, status, patterns);
+    check("domb destroy web", 0, &[])?;
+    let none = check("domb list", 0, &[])?;
+    ensure!(none.lines.len() == 1, "left: {:?}", none.lines);
+    check(
+        "domb log",
+        0,
+        &[
+            "domain web: create on request of mgmt",
+            "warning: denied mgmt: class web: ramdisks",
+        ],
+    )?;
+    // It powered off meanwhile, and nothing is left of what it had asked for.
+    session.wait("domain mgmt ended domid=2 reason=poweroff")?;
     session.reboot()
 }
 
 #[test]
 fn a_management_domain_asks_on_xen_4_17() -> Result<()> {
     management(XenVersion::V4_17)
+}
+
+#[test]
+fn a_management_domain_asks_on_xen_4_20() -> Result<()> {
+    management(XenVersion::V4_20)
 }

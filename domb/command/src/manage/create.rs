@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, bail};
 use domb_core::management::{Done, Image, Request};
 use manifest::{Domain, toml, xl_cfg};
+use measure::signature::Purpose;
 use measure::{Bank, Digest};
 use xen::DomId;
 use xen::linux::GrantedMemory;
@@ -14,7 +15,7 @@ use xen::linux::GrantedMemory;
 use super::{Domb, ask, host, unexpected};
 use crate::arguments::CreateArguments;
 use crate::management::send_image;
-use crate::{Progress, kernel_image, progress};
+use crate::{Progress, kernel_image, progress, signature_file};
 
 /// Pages that domb copies from: the most that Linux's gntalloc gives where nobody raised its limit, less what others may need.
 const WINDOW_PAGES: u32 = 512;
@@ -29,16 +30,16 @@ pub(super) fn run(domb: &mut Domb, arguments: &CreateArguments, progress: Progre
         domain.name.clone_from(name);
     }
     let folder = path.parent().unwrap_or(Path::new(""));
-    let kernel = kernel(&folder.join(&domain.kernel))?;
-    let ramdisk = domain
-        .ramdisk
-        .as_ref()
-        .map(|ramdisk| file(&folder.join(ramdisk)))
-        .transpose()?;
-    let kernel = bring(domb, "kernel", &kernel, progress)?;
-    let ramdisk = ramdisk
-        .map(|ramdisk| bring(domb, "ramdisk", &ramdisk, progress))
-        .transpose()?;
+    let kernel_path = folder.join(&domain.kernel);
+    let kernel = kernel(&kernel_path)?;
+    let kernel = bring(domb, Purpose::Kernel, &kernel_path, &kernel, progress)?;
+    let ramdisk = match &domain.ramdisk {
+        Some(ramdisk) => {
+            let path = folder.join(ramdisk);
+            Some(bring(domb, Purpose::Ramdisk, &path, &file(&path)?, progress)?)
+        }
+        None => None,
+    };
     // domb puts the digests in the place of the names.
     domain.kernel = "kernel".into();
     domain.ramdisk = ramdisk.as_ref().map(|_| "ramdisk".into());
@@ -92,14 +93,16 @@ fn kernel(path: &PathBuf) -> Result<Vec<u8>> {
     Ok(unpacked.bytes.into_owned())
 }
 
-/// Offers an image to domb, and sends it where domb does not have it.
-fn bring(domb: &mut Domb, what: &str, bytes: &[u8], progress: Progress) -> Result<Image> {
+/// Offers an image to domb with the signatures that lie beside it, and sends it where domb does not have it.
+fn bring(domb: &mut Domb, purpose: Purpose, path: &Path, bytes: &[u8], progress: Progress) -> Result<Image> {
     let digest = Digest::of(Bank::Sha256, bytes);
+    let signatures = signature_file::read_of(path, purpose, &digest)?;
     let image = Image {
         digest: digest.bytes().try_into().context("a SHA-256 has 32 bytes")?,
         size: bytes.len() as u64,
-        signatures: Vec::new(),
+        signatures: signatures.iter().map(|signature| signature.signature).collect(),
     };
+    let what = path.display().to_string();
     let mut window = GrantedMemory::readable(DomId::INITIAL, WINDOW_PAGES).context("pages for domb to copy from")?;
     let mut told = 0;
     let mut tell = |step: crate::management::Step| {
@@ -115,6 +118,6 @@ fn bring(domb: &mut Domb, what: &str, bytes: &[u8], progress: Progress) -> Resul
         }
     };
     let sent = send_image(domb, &image, &mut Cursor::new(bytes), &mut window, &mut tell);
-    sent.with_context(|| what.to_owned())?;
+    sent.with_context(|| what.clone())?;
     Ok(image)
 }

@@ -18,6 +18,9 @@ struct Attached {
     port: u32,
 }
 
+/// Pages by who granted them and under which reference.
+type GrantedPages = BTreeMap<(DomId, u32), Vec<u8>>;
+
 /// The server; clones are the same one.
 #[derive(Clone)]
 pub(crate) struct FakeConsoles {
@@ -25,7 +28,7 @@ pub(crate) struct FakeConsoles {
     attached: Rc<RefCell<BTreeMap<DomId, Attached>>>,
     offered: Rc<RefCell<BTreeMap<DomId, u16>>>,
     /// Pages that domains granted, by reference.
-    pub(crate) granted: Rc<RefCell<BTreeMap<(DomId, u32), Vec<u8>>>>,
+    pub(crate) granted: Rc<RefCell<GrantedPages>>,
 }
 
 impl FakeConsoles {

@@ -22,6 +22,7 @@ mod host_asked;
 mod host_faults;
 mod host_lifecycle;
 mod host_measurement;
+mod host_service;
 mod host_start;
 mod host_store;
 mod store_faults;

@@ -108,7 +108,7 @@ impl<H: Hypervisor, C: Services, L: StoreLink> Host<'_, H, C, L> {
                 ramdisk,
                 ..
             } => {
-                let domain = Domain::decode(configuration).map_err(|problem| failed("configuration", problem))?;
+                let domain = Domain::decode(configuration).map_err(|problem| failed("configuration", &problem))?;
                 let grant = self.decide_create(asker, &domain, class.as_deref(), kernel, ramdisk.as_ref())?;
                 return Ok(Decided {
                     index: None,
@@ -152,7 +152,7 @@ impl<H: Hypervisor, C: Services, L: StoreLink> Host<'_, H, C, L> {
     }
 
     fn decide_about(&self, asker: &str, index: usize, ask: Ask<'_>) -> Outcome<Grant> {
-        let entry = self.domains.get(index).ok_or_else(|| failed("find", "it is gone"))?;
+        let entry = self.domains.get(index).ok_or_else(|| failed("find", &"it is gone"))?;
         let guests = self.guests();
         let guest = entry.as_guest();
         let subject = match &guest {
@@ -190,7 +190,7 @@ impl<H: Hypervisor, C: Services, L: StoreLink> Host<'_, H, C, L> {
             // Those of the bundle are compared with the manifest now, if they were not before.
             self.images
                 .with_digest(&digest)
-                .map_err(|problem| failed("image", problem))?;
+                .map_err(|problem| failed("image", &problem))?;
             Ok(digest)
         };
         let kernel_digest = facts(kernel)?;

@@ -39,7 +39,7 @@ impl<H: Hypervisor, C: Services, L: StoreLink> Host<'_, H, C, L> {
                 // One at a time: another that had begun is given up, and its room with it.
                 conversation.arriving = None;
                 let arriving = self.images.held.begin(digest, image.size);
-                conversation.arriving = Some((digest, arriving.map_err(|problem| failed("image", problem))?));
+                conversation.arriving = Some((digest, arriving.map_err(|problem| failed("image", &problem))?));
                 0
             }
         };
@@ -64,35 +64,35 @@ impl<H: Hypervisor, C: Services, L: StoreLink> Host<'_, H, C, L> {
         let Some((_, arriving)) = conversation.arriving.as_mut().filter(|(other, _)| *other == digest) else {
             return Err(failed(
                 "image",
-                "it was not offered on this connection, or another one was since",
+                &"it was not offered on this connection, or another one was since",
             ));
         };
         if offset != arriving.came() as u64 {
             let expected = arriving.came();
             return Err(failed(
                 "image",
-                alloc::format!("bytes from {offset} on; expected: from {expected} on"),
+                &alloc::format!("bytes from {offset} on; expected: from {expected} on"),
             ));
         }
         if pieces.len() > MAX_PIECES as usize {
             let count = pieces.len();
             return Err(failed(
                 "image",
-                alloc::format!("{count} pieces; accepted: at most {MAX_PIECES}"),
+                &alloc::format!("{count} pieces; accepted: at most {MAX_PIECES}"),
             ));
         }
-        let asker = self.domid(asker).ok_or_else(|| failed("image", "who asks is gone"))?;
+        let asker = self.domid(asker).ok_or_else(|| failed("image", &"who asks is gone"))?;
         let count = pieces.iter().map(|piece| usize::from(piece.length)).sum();
         let services = &mut self.services;
         let taken = arriving.take(count, |room| services.copy_granted(asker, pieces, room));
         taken
-            .map_err(|problem| failed("image", problem))?
-            .map_err(|problem| failed("copy", problem))?;
+            .map_err(|problem| failed("image", &problem))?
+            .map_err(|problem| failed("copy", &problem))?;
         let (received, size) = (arriving.came() as u64, arriving.size() as u64);
         let held = received == size;
         if held && let Some((_, arriving)) = conversation.arriving.take() {
             let image = self.images.held.finish(arriving);
-            image.map_err(|problem| failed("image", problem))?;
+            image.map_err(|problem| failed("image", &problem))?;
         }
         Ok(Done::ImageWindow { received, held })
     }

@@ -48,14 +48,14 @@ impl From<Denial> for Problem {
     }
 }
 
-fn failed(step: &'static str, problem: impl ToString) -> Problem {
+fn failed(step: &'static str, problem: &impl ToString) -> Problem {
     let text = problem.to_string();
     Problem::Failed { step, text }
 }
 
 impl From<RequestError> for Problem {
     fn from(problem: RequestError) -> Self {
-        failed("domb", problem)
+        failed("domb", &problem)
     }
 }
 
@@ -68,7 +68,7 @@ impl<H: Hypervisor, C: Services, L: StoreLink> Host<'_, H, C, L> {
                 self.denials.log((self.clock)(), asker, &denial);
                 Answer::Refused {
                     rule: denial.rule.to_string(),
-                    text: denial.to_string(),
+                    text: denial.reason.to_string(),
                 }
             }
             Err(Problem::Failed { step, text }) => Answer::Failed {
@@ -80,10 +80,7 @@ impl<H: Hypervisor, C: Services, L: StoreLink> Host<'_, H, C, L> {
 
     fn serve(&mut self, asker: &str, conversation: &mut Conversation, request: &Request) -> Outcome<Done> {
         let decided = self.decide(asker, request)?;
-        let about = match decided.index {
-            Some(index) => Some((index, self.name(index).to_string())),
-            None => None,
-        };
+        let about = decided.index.map(|index| (index, self.name(index).to_string()));
         match (request, about) {
             (Request::HostInfo, _) => self.host_report(asker),
             (Request::List { from }, _) => Ok(self.domain_list(asker, *from)),
@@ -95,7 +92,7 @@ impl<H: Hypervisor, C: Services, L: StoreLink> Host<'_, H, C, L> {
             (Request::XenLog { index, clear }, _) => {
                 let mut text = alloc::vec![0; LOG_BYTES];
                 let read = self.hypervisor.read_log(*index, *clear, &mut text);
-                let (count, next) = read.map_err(|problem| failed("xen", problem))?;
+                let (count, next) = read.map_err(|problem| failed("xen", &problem))?;
                 text.truncate(count);
                 Ok(Done::XenLog { text, next })
             }
@@ -117,9 +114,9 @@ impl<H: Hypervisor, C: Services, L: StoreLink> Host<'_, H, C, L> {
                 },
                 _,
             ) => {
-                let domain = Domain::decode(configuration).map_err(|problem| failed("configuration", problem))?;
+                let domain = Domain::decode(configuration).map_err(|problem| failed("configuration", &problem))?;
                 if !devices.is_empty() {
-                    return Err(failed("devices", NO_DEVICES));
+                    return Err(failed("devices", &NO_DEVICES));
                 }
                 let class = decided.grant.as_ref().and_then(Grant::class).map(ToString::to_string);
                 info!("domain {}: create on request of {asker}", domain.name);
@@ -135,9 +132,9 @@ impl<H: Hypervisor, C: Services, L: StoreLink> Host<'_, H, C, L> {
             }
             (Request::Info { .. }, Some((index, _))) => self.domain_report(index),
             (Request::DeviceList { .. }, Some(_)) => Ok(Done::DeviceList { devices: Vec::new() }),
-            (Request::Console { .. }, Some(_)) => Err(failed("console", NO_CONSOLE)),
+            (Request::Console { .. }, Some(_)) => Err(failed("console", &NO_CONSOLE)),
             (Request::DeviceAttach { .. } | Request::DeviceDetach { .. }, Some(_)) => {
-                Err(failed("devices", NO_DEVICES))
+                Err(failed("devices", &NO_DEVICES))
             }
             (request, Some((_, name))) => {
                 info!("domain {name}: asked for by {asker}: {}", verb(request));
@@ -184,7 +181,7 @@ impl<H: Hypervisor, C: Services, L: StoreLink> Host<'_, H, C, L> {
                 (indices.find(has), format!("UUID {}", manifest::uuid::text(uuid)))
             }
         };
-        index.ok_or_else(|| failed("find", format!("no domain {what}")))
+        index.ok_or_else(|| failed("find", &format!("no domain {what}")))
     }
 }
 

@@ -19,7 +19,7 @@ const MOST_DOMAINS: usize = 128;
 
 impl<H: Hypervisor, C: Services, L: StoreLink> Host<'_, H, C, L> {
     pub(super) fn host_report(&mut self, asker: &str) -> Outcome<Done> {
-        let info = self.hypervisor.host_info().map_err(|problem| failed("xen", problem))?;
+        let info = self.hypervisor.host_info().map_err(|problem| failed("xen", &problem))?;
         let version = self.hypervisor.version();
         let manifest = Digest::of(Bank::Sha256, self.images.manifest_bytes());
         Ok(Done::HostInfo {
@@ -59,7 +59,7 @@ impl<H: Hypervisor, C: Services, L: StoreLink> Host<'_, H, C, L> {
     }
 
     pub(super) fn domain_report(&mut self, index: usize) -> Outcome<Done> {
-        let domain = self.entry(index).ok_or_else(|| failed("find", "it does not run"))?;
+        let domain = self.entry(index).ok_or_else(|| failed("find", &"it does not run"))?;
         let configuration = self.domains.get(index).map(|entry| entry.domain.canonical());
         let domid = xen::DomId(domain.domid);
         let cpus = self.hypervisor.host_info().map_or(0, |info| info.cpus as usize);
@@ -71,7 +71,7 @@ impl<H: Hypervisor, C: Services, L: StoreLink> Host<'_, H, C, L> {
                 self.hypervisor.vcpu_affinity(domid, number, &mut affinity)?;
                 Ok(info)
             });
-            let info = info.map_err(|problem| failed("xen", problem))?;
+            let info = info.map_err(|problem| failed("xen", &problem))?;
             vcpus.push(VcpuEntry {
                 vcpu,
                 online: info.online,
@@ -144,12 +144,12 @@ impl<H: Hypervisor, C: Services, L: StoreLink> Host<'_, H, C, L> {
         let log = match name {
             None => whole,
             Some(name) => {
-                of_domain = self.log_of(name).map_err(|problem| failed("log", problem))?;
+                of_domain = self.log_of(name).map_err(|problem| failed("log", &problem))?;
                 of_domain.bytes()
             }
         };
         let rest = usize::try_from(offset).ok().and_then(|offset| log.get(offset..));
-        let rest = rest.ok_or_else(|| failed("log", format!("offset {offset}: the log has {} bytes", log.len())))?;
+        let rest = rest.ok_or_else(|| failed("log", &format!("offset {offset}: the log has {} bytes", log.len())))?;
         Ok(Done::MeasurementLog {
             total: log.len() as u64,
             bytes: rest.get(..LOG_BYTES).unwrap_or(rest).to_vec(),
