@@ -106,12 +106,12 @@ impl Client {
         }
     }
 
-    fn ask(&mut self, request: Request) -> Answer {
-        self.scene.host.answer(ASKER, &mut self.conversation, &request)
+    fn ask(&mut self, request: &Request) -> Answer {
+        self.scene.host.answer(ASKER, &mut self.conversation, request)
     }
 
     #[track_caller]
-    fn done(&mut self, request: Request) -> Done {
+    fn done(&mut self, request: &Request) -> Done {
         match self.ask(request) {
             Answer::Done { result } => result,
             other => panic!("{other:?}"),
@@ -119,7 +119,7 @@ impl Client {
     }
 
     #[track_caller]
-    fn refused(&mut self, request: Request) -> String {
+    fn refused(&mut self, request: &Request) -> String {
         match self.ask(request) {
             Answer::Refused { rule, text } => format!("{rule}: {text}"),
             other => panic!("{other:?}"),
@@ -127,7 +127,7 @@ impl Client {
     }
 
     #[track_caller]
-    fn failed(&mut self, request: Request) -> String {
+    fn failed(&mut self, request: &Request) -> String {
         match self.ask(request) {
             Answer::Failed { step, text } => format!("{step}: {text}"),
             other => panic!("{other:?}"),
@@ -157,7 +157,7 @@ impl Client {
     fn bring(&mut self, bytes: &[u8]) {
         let image = offered(bytes);
         let digest = image.digest;
-        let offer = self.done(Request::ImageOffer { image });
+        let offer = self.done(&Request::ImageOffer { image });
         let Done::ImageOffer { state } = offer else {
             panic!("{offer:?}")
         };
@@ -165,7 +165,7 @@ impl Client {
         let mut offset = 0;
         for window in bytes.chunks(2 * PAGE_SIZE) {
             let pieces = self.grant(window);
-            let done = self.done(Request::ImageWindow { digest, offset, pieces });
+            let done = self.done(&Request::ImageWindow { digest, offset, pieces });
             offset += window.len() as u64;
             let held = offset == bytes.len() as u64;
             assert_eq!(done, Done::ImageWindow { received: offset, held });
@@ -193,7 +193,7 @@ fn a_guest_is_created_listed_and_destroyed() {
     let mut client = Client::new(scene());
     client.bring(&kernel());
     // What the bundle has needs not be brought.
-    let state = client.done(Request::ImageOffer {
+    let state = client.done(&Request::ImageOffer {
         image: offered(image("initrd")),
     });
     assert_eq!(
@@ -202,10 +202,10 @@ fn a_guest_is_created_listed_and_destroyed() {
             state: ImageState::Held
         }
     );
-    let Done::Create { domid } = client.done(create(&domain("web"))) else {
+    let Done::Create { domid } = client.done(&create(&domain("web"))) else {
         panic!("no number")
     };
-    let Done::List { domains, next: None } = client.done(Request::List { from: 0 }) else {
+    let Done::List { domains, next: None } = client.done(&Request::List { from: 0 }) else {
         panic!("no list")
     };
     // It may not know of itself and of the store.
@@ -217,25 +217,25 @@ fn a_guest_is_created_listed_and_destroyed() {
     assert!(entry.state.has(StateFlags::BLOCKED));
     let Done::Info {
         vcpus, configuration, ..
-    } = client.done(Request::Info { guest: named("web") })
+    } = client.done(&Request::Info { guest: named("web") })
     else {
         panic!("no report")
     };
     assert_eq!(vcpus.len(), 1);
     assert_eq!(Domain::decode(&configuration).unwrap().memory_kib, 8 << 10);
     assert_eq!(
-        client.done(Request::Pause {
+        client.done(&Request::Pause {
             guest: Guest::Id { domid }
         }),
         Done::Nothing
     );
     assert_eq!(client.scene.state("web"), "paused");
-    client.done(Request::Destroy {
+    client.done(&Request::Destroy {
         guest: Guest::Uuid {
             uuid: domain("web").uuid,
         },
     });
-    let gone = client.failed(Request::Destroy { guest: named("web") });
+    let gone = client.failed(&Request::Destroy { guest: named("web") });
     assert_eq!(gone, "find: no domain \"web\"");
     client.scene.finish();
 }
@@ -255,7 +255,7 @@ fn one_that_is_asked_for_paused_waits() {
     else {
         unreachable!("made above")
     };
-    client.done(Request::Create {
+    client.done(&Request::Create {
         configuration,
         class,
         kernel,
@@ -266,7 +266,7 @@ fn one_that_is_asked_for_paused_waits() {
     assert_eq!(client.scene.state("web"), "paused");
     let domid = client.scene.domid("web");
     assert_eq!(client.scene.xen.machine().domains[&domid].pauses, 1);
-    client.done(Request::Unpause { guest: named("web") });
+    client.done(&Request::Unpause { guest: named("web") });
     assert_eq!(client.scene.state("web"), "running");
     assert_eq!(client.scene.xen.machine().domains[&domid].pauses, 0);
     client.scene.finish();
@@ -284,22 +284,22 @@ fn what_the_policy_does_not_allow_is_refused_by_its_rule_and_explained() {
         command_line: "init=/bin/sh".into(),
         ..domain("web")
     };
-    let refused = client.refused(create(&large));
+    let refused = client.refused(&create(&large));
     assert!(refused.starts_with("class web: memory-max: "), "{refused}");
-    let refused = client.refused(create(&other_command_line));
+    let refused = client.refused(&create(&other_command_line));
     assert!(refused.starts_with("class web: command-lines: "), "{refused}");
-    let refused = client.refused(Request::Destroy { guest: named("store") });
+    let refused = client.refused(&Request::Destroy { guest: named("store") });
     assert_eq!(refused, "access: no access entry lets mgmt do destroy to domain store");
-    let refused = client.refused(Request::XenLog { index: 0, clear: false });
+    let refused = client.refused(&Request::XenLog { index: 0, clear: false });
     assert!(refused.starts_with("access: "), "{refused}");
     let subject = Subject::new(create(&large)).unwrap();
-    let explained = client.done(Request::PolicyExplain { subject });
+    let explained = client.done(&Request::PolicyExplain { subject });
     assert!(
         matches!(&explained, Done::PolicyExplain { allowed: false, rule, .. } if rule == "class web: memory-max"),
         "{explained:?}"
     );
     let subject = Subject::new(create(&domain("web"))).unwrap();
-    let explained = client.done(Request::PolicyExplain { subject });
+    let explained = client.done(&Request::PolicyExplain { subject });
     assert!(
         matches!(explained, Done::PolicyExplain { allowed: true, .. }),
         "{explained:?}"
@@ -316,7 +316,7 @@ fn a_guest_has_no_privilege_whatever_is_asked_for() {
         roles: vec![Role::Driver],
         ..domain("web")
     };
-    let failed = client.failed(create(&privileged));
+    let failed = client.failed(&create(&privileged));
     assert!(failed.contains("can have no roles"), "{failed}");
     client.scene.finish();
 }
@@ -328,22 +328,22 @@ fn an_image_comes_in_order_or_not_at_all() {
     let digest = sha256(&bytes);
     let window = |offset, pieces| Request::ImageWindow { digest, offset, pieces };
     let pieces = client.grant(&bytes[..PAGE_SIZE]);
-    let failed = client.failed(window(0, pieces.clone()));
+    let failed = client.failed(&window(0, pieces.clone()));
     assert!(failed.contains("was not offered"), "{failed}");
-    client.done(Request::ImageOffer { image: offered(&bytes) });
-    let failed = client.failed(window(4096, pieces.clone()));
+    client.done(&Request::ImageOffer { image: offered(&bytes) });
+    let failed = client.failed(&window(4096, pieces.clone()));
     assert!(failed.contains("expected: from 0 on"), "{failed}");
-    client.done(window(0, pieces));
+    client.done(&window(0, pieces));
     // Nobody granted these.
     let nobodys = vec![GrantedBytes {
         reference: 9,
         offset: 0,
         length: 10,
     }];
-    let failed = client.failed(window(4096, nobodys));
+    let failed = client.failed(&window(4096, nobodys));
     assert!(failed.contains("grant 9"), "{failed}");
     // What it has it keeps, for the client that offers it again.
-    let state = client.done(Request::ImageOffer { image: offered(&bytes) });
+    let state = client.done(&Request::ImageOffer { image: offered(&bytes) });
     assert!(
         matches!(
             state,
@@ -364,15 +364,15 @@ fn an_image_that_is_another_one_is_not_held() {
     let mut client = Client::new(scene());
     let (bytes, mut evil) = (kernel(), kernel());
     evil[100] ^= 1;
-    client.done(Request::ImageOffer { image: offered(&bytes) });
+    client.done(&Request::ImageOffer { image: offered(&bytes) });
     let pieces = client.grant(&evil);
-    let failed = client.failed(Request::ImageWindow {
+    let failed = client.failed(&Request::ImageWindow {
         digest: sha256(&bytes),
         offset: 0,
         pieces,
     });
     assert!(failed.contains("announced was"), "{failed}");
-    let failed = client.failed(create(&domain("web")));
+    let failed = client.failed(&create(&domain("web")));
     assert!(failed.contains("has to be sent first"), "{failed}");
     client.scene.finish();
 }
@@ -382,27 +382,27 @@ fn logs_are_read_by_who_may() {
     let mut client = Client::new(scene_of(|manifest| {
         manifest.policy.access[1].may.push(Right::XenLog);
     }));
-    let Done::HostLog { lines, next } = client.done(Request::HostLog { sequence: 1 }) else {
+    let Done::HostLog { lines, next } = client.done(&Request::HostLog { sequence: 1 }) else {
         panic!("no lines")
     };
     assert_eq!((lines.len(), lines[0].sequence, next), (2, 1, 3));
-    let Done::XenLog { text, next } = client.done(Request::XenLog { index: 6, clear: false }) else {
+    let Done::XenLog { text, next } = client.done(&Request::XenLog { index: 6, clear: false }) else {
         panic!("no log")
     };
     assert!(text.starts_with(b"Xen version"));
-    let end = client.done(Request::XenLog {
+    let end = client.done(&Request::XenLog {
         index: next,
         clear: false,
     });
     assert!(matches!(end, Done::XenLog { text, .. } if text.is_empty()));
-    let Done::MeasurementLog { total, bytes } = client.done(Request::MeasurementLog { guest: None, offset: 0 }) else {
+    let Done::MeasurementLog { total, bytes } = client.done(&Request::MeasurementLog { guest: None, offset: 0 }) else {
         panic!("no log")
     };
     assert_eq!(
-        (total as usize, bytes.as_slice()),
-        (bytes.len(), client.scene.host.event_log())
+        (total, bytes.as_slice()),
+        (bytes.len() as u64, client.scene.host.event_log())
     );
-    let Done::HostInfo { host } = client.done(Request::HostInfo) else {
+    let Done::HostInfo { host } = client.done(&Request::HostInfo) else {
         panic!("no report")
     };
     assert_eq!(
