@@ -59,11 +59,11 @@ memory = 64
 roles = ["driver"]
 serves = ["vif"]
 
-[[keys]]
+[[key]]
 name = "release"
 ed25519 = "f492b9f8865d77949fe9331635172501b6152338936e491288b1d0d7d3248cc5"
 
-[[classes]]
+[[class]]
 name = "web"
 kernels = ["image:linux", "signed-by:release"]
 ramdisks = ["signed-by:release"]
@@ -72,7 +72,7 @@ memory-max = "256 MiB"
 guests-max = 2
 backends = ["net1"]
 
-[[classes]]
+[[class]]
 name = "sealed"
 kernels = ["signed-by:release"]
 command-lines = ["*"]

@@ -98,7 +98,7 @@ fn host(xen: XenVersion) -> Result<HostFile> {
     let unpacked = kernel_image::unpack(&kernel)?;
     let policy = format!(
         r#"
-[[classes]]
+[[class]]
 name = "web"
 types = ["pv"]
 kernels = ["{}"]

@@ -131,8 +131,8 @@ fn read_document(document: &::toml::Spanned<DeTable<'_>>, report: &mut Report<'_
     let image_value = keys.get("image", report);
     let domain_value = keys.get("domain", report);
     let policy_tables = policy::Tables {
-        keys: keys.get("keys", report),
-        classes: keys.get("classes", report),
+        keys: keys.get("key", report),
+        classes: keys.get("class", report),
         access: keys.get("access", report),
     };
     keys.finish(report);

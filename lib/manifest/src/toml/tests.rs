@@ -362,7 +362,7 @@ fn syntax() {
 fn unknown_keys() {
     assert_eq!(
         errors("[extra]"),
-        "h.toml:6:2: extra: unknown key; accepted here: host, store, image, domain, keys, classes, access"
+        "h.toml:6:2: extra: unknown key; accepted here: host, store, image, domain, key, class, access"
     );
     assert_eq!(
         domain_errors("vcpu = 2"),

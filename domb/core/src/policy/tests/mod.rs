@@ -58,15 +58,15 @@ memory = 64
 roles = ["driver"]
 serves = ["vbd"]
 
-[[keys]]
+[[key]]
 name = "release"
 ed25519 = "RELEASE"
 
-[[keys]]
+[[key]]
 name = "lab"
 ed25519 = "LAB"
 
-[[classes]]
+[[class]]
 name = "web"
 types = ["pvh"]
 kernels = ["sha256:PINNED", "signed-by:release", "image:debian"]
@@ -79,7 +79,7 @@ guests-max = 3
 backends = ["net1"]
 devices-max = 2
 
-[[classes]]
+[[class]]
 name = "sealed"
 kernels = ["signed-by:lab"]
 command-lines = ["*"]

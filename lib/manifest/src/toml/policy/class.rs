@@ -1,4 +1,4 @@
-//! The tables `[[classes]]`.
+//! The tables `[[class]]`.
 
 use alloc::format;
 use alloc::string::{String, ToString as _};
@@ -17,7 +17,7 @@ const BOXES: [(&str, GuestBox); 2] = [("open", GuestBox::Open), ("closed", Guest
 
 /// Reads one class.
 pub(super) fn read(value: &Value<'_>, report: &mut Report<'_>) -> Option<(GuestClass, Places)> {
-    let table = value.table("tables [[classes]]", report)?;
+    let table = value.table("tables [[class]]", report)?;
     let mut keys = Keys::new(value.path(), table, value.start(), report);
     let name = keys
         .required("name", "the class's name, such as name = \"web\"", report)

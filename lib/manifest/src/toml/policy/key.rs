@@ -1,4 +1,4 @@
-//! The tables `[[keys]]`.
+//! The tables `[[key]]`.
 
 use alloc::format;
 use alloc::string::ToString as _;
@@ -12,7 +12,7 @@ use crate::toml::keys::{Keys, Value};
 
 pub(super) fn read(value: &Value<'_>, report: &mut Report<'_>) -> Option<(SigningKey, Places)> {
     const DIGITS: &str = "64 hexadecimal digits, as `domb keys public FILE` prints them";
-    let table = value.table("tables [[keys]]", report)?;
+    let table = value.table("tables [[key]]", report)?;
     let mut keys = Keys::new(value.path(), table, value.start(), report);
     let name = keys
         .required("name", "the key's name, such as name = \"release\"", report)

@@ -1,4 +1,4 @@
-//! The tables `[[keys]]`, `[[classes]]` and `[[access]]`.
+//! The tables `[[key]]`, `[[class]]` and `[[access]]`.
 
 mod access;
 mod class;
@@ -25,8 +25,8 @@ impl PolicyPlaces {
     /// Where an entry is, and what its table is called; `None` for a domain's.
     pub(super) fn of(&self, place: PolicyPlace) -> Option<(&Places, &'static str)> {
         match place {
-            PolicyPlace::Key(index) => Some((self.keys.get(index)?, "keys")),
-            PolicyPlace::Class(index) => Some((self.classes.get(index)?, "classes")),
+            PolicyPlace::Key(index) => Some((self.keys.get(index)?, "key")),
+            PolicyPlace::Class(index) => Some((self.classes.get(index)?, "class")),
             PolicyPlace::Access(index) => Some((self.access.get(index)?, "access")),
             PolicyPlace::Domain(_) => None,
         }
@@ -35,8 +35,8 @@ impl PolicyPlaces {
     /// Where the first of the entries is that [`crate::Error::TooMany`] calls so.
     pub(super) fn first_of(&self, what: &str) -> Option<Place> {
         let entries = match what {
-            "keys" => &self.keys,
-            "classes" => &self.classes,
+            "key" => &self.keys,
+            "class" => &self.classes,
             "entries of access" => &self.access,
             _ => return None,
         };
@@ -53,8 +53,8 @@ pub(super) struct Tables<'t> {
 
 /// Reads the policy. Where something is wrong the report has it, and the policy has a default there that allows nothing.
 pub(super) fn read(tables: &Tables<'_>, report: &mut Report<'_>) -> (Policy, PolicyPlaces) {
-    let (keys, key_places) = read_all(tables.keys.as_ref(), "tables [[keys]]", key::read, report);
-    let (classes, class_places) = read_all(tables.classes.as_ref(), "tables [[classes]]", class::read, report);
+    let (keys, key_places) = read_all(tables.keys.as_ref(), "tables [[key]]", key::read, report);
+    let (classes, class_places) = read_all(tables.classes.as_ref(), "tables [[class]]", class::read, report);
     let (access, access_places) = read_all(tables.access.as_ref(), "tables [[access]]", access::read, report);
     let policy = Policy { keys, classes, access };
     let places = PolicyPlaces {

@@ -35,11 +35,11 @@ fn errors(text: &str) -> Vec<String> {
 #[test]
 fn every_key_is_read() {
     let text = r#"
-[[keys]]
+[[key]]
 name = "release"
 ed25519 = "F492b9f8865d77949fe9331635172501b6152338936e491288b1d0d7d3248cc5"
 
-[[classes]]
+[[class]]
 name = "web"
 types = ["pv"]
 kernels = ["image:debian", "signed-by:release", "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"]
@@ -119,7 +119,7 @@ may = ["xen-log"]
 
 #[test]
 fn what_is_not_written_allows_little() {
-    let text = "[[classes]]\nname = \"web\"\nkernels = []\nmemory-max = 64\n";
+    let text = "[[class]]\nname = \"web\"\nkernels = []\nmemory-max = 64\n";
     let class = |text: &str| {
         let policy = read(&[HOST, text].concat(), "h.toml").unwrap().policy;
         policy.classes[0].clone()
@@ -144,7 +144,7 @@ fn what_is_not_written_allows_little() {
     let total = |more: &str| class(&[text, more].concat()).memory_total_kib;
     assert_eq!(total("guests-max = 3\n"), 192 << 10);
     assert_eq!(total("guests-max = 0\n"), 64 << 10);
-    let large = "[[classes]]\nname = \"web\"\nkernels = []\nmemory-max = \"16384 GiB\"\nguests-max = 9\n";
+    let large = "[[class]]\nname = \"web\"\nkernels = []\nmemory-max = \"16384 GiB\"\nguests-max = 9\n";
     assert_eq!(class(large).memory_total_kib, MAX_MEMORY_KIB);
     assert_eq!(errors(large), Vec::<String>::new());
     assert_eq!(read(HOST, "h.toml").unwrap().policy, crate::Policy::default());
@@ -152,7 +152,7 @@ fn what_is_not_written_allows_little() {
 
 #[test]
 fn what_is_wrong_is_told_with_place_key_and_what_is_accepted() {
-    let class = "[[classes]]\nname = \"c\"\nkernels = []\nmemory-max = 64\n";
+    let class = "[[class]]\nname = \"c\"\nkernels = []\nmemory-max = 64\n";
     let image = "accepted: \"sha256:\" and 64 hexadecimal digits, \"signed-by:\" and a key's name, \"image:\" and an image's name, \
                  \"none\"";
     let digits = "accepted: 64 hexadecimal digits, as `domb keys public FILE` prints them";
@@ -163,40 +163,40 @@ fn what_is_wrong_is_told_with_place_key_and_what_is_accepted() {
             "h.toml:9:1: domain.keys: unknown key; accepted here: ".into(),
         ),
         (
-            "[[keys]]\nname = \"k\"\ned25519 = \"00\"".into(),
-            ["h.toml:11:11: keys.ed25519: \"00\"; ", digits].concat(),
+            "[[key]]\nname = \"k\"\ned25519 = \"00\"".into(),
+            ["h.toml:11:11: key.ed25519: \"00\"; ", digits].concat(),
         ),
         (
-            ["[[keys]]\nname = \"k\"\ned25519 = \"", &zeros, "\""].concat(),
-            ["h.toml:11:11: keys.ed25519: no key that proves anything; ", digits].concat(),
+            ["[[key]]\nname = \"k\"\ned25519 = \"", &zeros, "\""].concat(),
+            ["h.toml:11:11: key.ed25519: no key that proves anything; ", digits].concat(),
         ),
         (
-            "[[classes]]".into(),
-            "h.toml:9:1: classes.name: missing; write the class's name, such as name = \"web\"".into(),
+            "[[class]]".into(),
+            "h.toml:9:1: class.name: missing; write the class's name, such as name = \"web\"".into(),
         ),
         (
             [class, "ramdisks = [\"md5:00\"]"].concat(),
-            ["h.toml:13:13: classes.ramdisks: \"md5:00\"; ", image].concat(),
+            ["h.toml:13:13: class.ramdisks: \"md5:00\"; ", image].concat(),
         ),
         (
             [class, "ramdisks = [\"sha256:00\"]"].concat(),
-            ["h.toml:13:13: classes.ramdisks: \"sha256:00\"; ", image].concat(),
+            ["h.toml:13:13: class.ramdisks: \"sha256:00\"; ", image].concat(),
         ),
         (
             [class, "box = \"ajar\""].concat(),
-            "h.toml:13:7: classes.box: \"ajar\"; accepted: \"open\", \"closed\"".into(),
+            "h.toml:13:7: class.box: \"ajar\"; accepted: \"open\", \"closed\"".into(),
         ),
         (
             [class, "vcpus-max = 70000"].concat(),
-            "h.toml:13:13: classes.vcpus-max: 70000; accepted: 1 to 64".into(),
+            "h.toml:13:13: class.vcpus-max: 70000; accepted: 1 to 64".into(),
         ),
         (
             [class, "vcpus-max = 65"].concat(),
-            "h.toml:13:13: classes.vcpus-max: host h: class c: vcpus-max: 65; accepted: 1 to 64".into(),
+            "h.toml:13:13: class.vcpus-max: host h: class c: vcpus-max: 65; accepted: 1 to 64".into(),
         ),
         (
             [class, "name2 = 1"].concat(),
-            "h.toml:13:1: classes.name2: unknown key; accepted here: name, types, kernels, ramdisks, command-lines, memory-max, \
+            "h.toml:13:1: class.name2: unknown key; accepted here: name, types, kernels, ramdisks, command-lines, memory-max, \
              memory-total, vcpus-max, guests-max, backends, devices-max, box"
                 .into(),
         ),
@@ -221,7 +221,7 @@ fn what_is_wrong_is_told_with_place_key_and_what_is_accepted() {
 
 #[test]
 fn a_contradiction_is_told_with_both_places() {
-    let text = "[[classes]]\nname = \"c\"\nkernels = []\nmemory-max = 64\nbox = \"closed\"\n[[access]]\ndomain = \"mgmt\"\n\
+    let text = "[[class]]\nname = \"c\"\nkernels = []\nmemory-max = 64\nbox = \"closed\"\n[[access]]\ndomain = \"mgmt\"\n\
                 class = \"c\"\nmay = [\"create\", \"console\", \"memory-set\"]\n";
     assert_eq!(
         errors(text),
