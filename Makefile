@@ -78,7 +78,7 @@ fuzz:
 # One machine at a time: it takes both processors.
 scenarios: setup images
 	@echo "== scenarios on real Xen"
-	@$(CARGO) build --quiet --release -p domb
+	@$(CARGO) build --quiet --release -p domb -p xenstore-guard
 	@$(CARGO) test --release -p scenarios -- --test-threads=1 --nocapture
 
 clean:

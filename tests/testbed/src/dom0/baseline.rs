@@ -6,17 +6,12 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{disk, root_image};
+use super::StockDom0;
 use crate::initramfs::Initramfs;
-use crate::{Assets, Error, KernelFlavour, Machine, Result, Running, XenVersion, command, places};
+use crate::{Assets, Error, KernelFlavour, Result, Running, XenVersion, places};
 
 /// Only a guard against hanging.
 const TIMEOUT: Duration = Duration::from_secs(600);
-/// Dom0's memory, as Debian's documentation of Xen advises at least.
-const DOM0_MEMORY: &str = "1024M";
-const INIT: &str = include_str!("dom0-init.sh");
-/// What Dom0 needs to find its root file system.
-const ROOT_MODULES: [&str; 4] = ["virtio_pci", "virtio_blk", "crc32c_generic", "ext4"];
 
 /// What the stock Dom0 is asked to create.
 #[derive(Clone, Debug)]
@@ -55,31 +50,11 @@ impl Baseline {
 
 /// Boots the stock Dom0 (its image is made first, once) and measures. Writes `target/bench/dom0.json` as well.
 pub fn run_baseline(assets: &Assets, xen: XenVersion, guests: &Guests) -> Result<Baseline> {
-    let root = root_image(assets)?;
-    let directory = places::scenarios().join("dom0");
-    let bench = bench_disk(assets, &directory, guests)?;
-    let kernel = assets.kernel(KernelFlavour::Standard)?;
-    let ramdisk = directory.join("initramfs");
-    let init = Initramfs::new()
-        .busybox(&assets.busybox)?
-        .script("init", INIT)
-        .modules(kernel, &ROOT_MODULES)?;
-    init.write(&ramdisk)?;
-    let mut running = Machine::new("dom0", &kernel.image)
-        .xen(xen)
-        .dom0_memory(DOM0_MEMORY)
-        .command_line("console=hvc0 root=/dev/vda rw quiet")
-        .ramdisk(&ramdisk)
-        .arguments(drive("root", &root))
-        .arguments(drive("bench", &bench))
-        .fatal("DOM0-ERROR|emergency mode")
-        .limit(Duration::from_secs(3600))
-        .power_on(assets)?;
+    let dom0 = StockDom0::new("dom0")?;
+    put_files(assets, &dom0.files(), guests)?;
+    let (mut running, login) = dom0.power_on(assets, xen)?;
     let mut baseline = Baseline::default();
-    let login = running.expect_prompt("dom0 login: *$", TIMEOUT)?;
-    baseline.record("power-on-to-login", login.line.at.as_secs_f64());
-    running.send("root\n")?;
-    running.expect_prompt(r"root@dom0:~# *$", TIMEOUT)?;
+    baseline.record("power-on-to-login", login.as_secs_f64());
     measure(&mut running, "memory", &mut baseline)?;
     if guests.tiny.is_some() {
         measure(&mut running, &format!("tiny {}", guests.tiny_count), &mut baseline)?;
@@ -112,10 +87,8 @@ fn measure(running: &mut Running, arguments: &str, baseline: &mut Baseline) -> R
     }
 }
 
-/// The file system with the guests' files and their configurations.
-fn bench_disk(assets: &Assets, directory: &Path, guests: &Guests) -> Result<PathBuf> {
-    let content = directory.join("bench");
-    std::fs::create_dir_all(&content).map_err(Error::file("create", &content))?;
+/// Puts the guests' files and their configurations there.
+fn put_files(assets: &Assets, content: &Path, guests: &Guests) -> Result<()> {
     let copy = |from: &Path, name: &str| {
         let to = content.join(name);
         std::fs::copy(from, &to).map(drop).map_err(Error::file("copy", from))
@@ -139,22 +112,7 @@ fn bench_disk(assets: &Assets, directory: &Path, guests: &Guests) -> Result<Path
          memory = 128\nvcpus = 1\nextra = \"console=hvc0 quiet domb.name=pvh-cloud\"\n"
             .to_owned(),
     )?;
-    let image = directory.join("bench.ext4");
-    disk::make(command::system_program("mke2fs"), &image, &content, 128)?;
-    Ok(image)
-}
-
-/// A drive whose changes are forgotten.
-fn drive(name: &str, image: &Path) -> [String; 4] {
-    [
-        "-drive".to_owned(),
-        format!(
-            "file={},if=none,id={name},format=raw,snapshot=on",
-            image.display().to_string().replace(',', ",,")
-        ),
-        "-device".to_owned(),
-        format!("virtio-blk-pci,drive={name}"),
-    ]
+    Ok(())
 }
 
 fn save(baseline: &Baseline) -> Result<()> {
