@@ -2,7 +2,7 @@
 
 use domb_core::host::RequestError;
 use domb_core::restart::MOST_CRASHES;
-use manifest::{Action, Domain, Role};
+use manifest::{Action, Domain, ManagementSettings, Role};
 use xen::ShutdownReason::{self, Crash, Poweroff, Reboot, Suspend};
 
 use crate::clock::{self, SECOND};
@@ -395,6 +395,10 @@ fn who_starts_it_by_hand_gives_it_a_new_chance() {
 fn who_serves_others_comes_back_under_its_number() {
     let serves = Domain {
         roles: vec![Role::Management],
+        management: ManagementSettings {
+            channels: 1,
+            image_memory_kib: 0,
+        },
         ..always(Action::Restart)
     };
     let guest = Domain {
