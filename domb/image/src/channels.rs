@@ -30,8 +30,8 @@ pub(crate) struct Channels {
     active: BTreeMap<DomId, Vec<Rc<Slot>>>,
     /// References from the end of the table on are theirs; those from its start on are the store's.
     taken: u32,
-    /// References that were given back, of one channel each.
-    free: Vec<u32>,
+    /// References that were given back: the first of each channel.
+    free: Rc<RefCell<Vec<u32>>>,
     host: Rc<OnceCell<(TheHost, Armed)>>,
 }
 
@@ -42,6 +42,15 @@ struct Slot {
     channel: RefCell<Channel>,
     closed: Cell<bool>,
     host: Rc<OnceCell<(TheHost, Armed)>>,
+    /// Where its references go when it is gone.
+    free: Rc<RefCell<Vec<u32>>>,
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        // The channel goes right after this, before anything else can run: nobody has its references meanwhile.
+        self.free.borrow_mut().push(self.channel.borrow().ring_ref());
+    }
 }
 
 impl Channels {
@@ -68,6 +77,7 @@ impl Channels {
                 channel: RefCell::new(channel),
                 closed: Cell::new(false),
                 host: Rc::clone(&self.host),
+                free: Rc::clone(&self.free),
             }));
         }
         let offers = slots.iter().map(|slot| {
@@ -89,15 +99,13 @@ impl Channels {
     pub(crate) fn withdraw(&mut self, domid: DomId) {
         for slot in self.active.remove(&domid).unwrap_or_default() {
             slot.closed.set(true);
-            let channel = slot.channel.borrow();
-            self.free.push(channel.ring_ref());
-            channel.events().wake();
+            slot.channel.borrow().events().wake();
         }
     }
 
     /// The first of as many references as a channel takes.
     fn reference(&mut self, orders: Orders) -> xen::Result<u32> {
-        if let Some(reference) = self.free.pop() {
+        if let Some(reference) = self.free.borrow_mut().pop() {
             return Ok(reference);
         }
         let pages = u32::try_from(orders.pages()).unwrap_or(u32::MAX);
@@ -120,7 +128,7 @@ impl Slot {
             }
             executor::yield_now().await;
         }
-        // The pages go with the last reference to this: after the task, whose events are those of the channel.
+        // The pages are given back with the last reference to this. Its domain, which mapped them, is destroyed by then.
     }
 
     /// Waits for an event, or until the client has to be given up.

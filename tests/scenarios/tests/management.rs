@@ -302,8 +302,20 @@ fn management(xen: XenVersion) -> Result<()> {
             "warning: denied mgmt: class web: ramdisks",
         ],
     )?;
-    // It powered off meanwhile, and nothing is left of what it had asked for.
-    session.wait("domain mgmt ended domid=2 reason=poweroff")?;
+    // It powered off meanwhile. Started again it has its number and its channels, and can do all of it again.
+    session
+        .machine()
+        .expect("domain mgmt ended domid=2 reason=poweroff", scenarios::LONG)?;
+    if xen == XenVersion::V4_17 {
+        session.order("create mgmt")?;
+        session
+            .machine()
+            .expect(r"^mgmt\| MGMT-STATUS 0 domb create /guests/web.toml", scenarios::LONG)?;
+        session.machine().expect(r"^mgmt\| MGMT-END", scenarios::LONG)?;
+        session
+            .machine()
+            .expect("domain mgmt ended domid=2 reason=poweroff", scenarios::LONG)?;
+    }
     session.reboot()
 }
 
