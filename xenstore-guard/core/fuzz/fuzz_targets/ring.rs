@@ -14,6 +14,7 @@ use xen::ring::{BadIndex, SharedPage};
 use xen::store::ring::{ConnectionState, RING_BYTES, RingError, StoreRing};
 use xen::store::wire::{self, HEADER_BYTES, Header};
 use xen::store::{Operation, StoreError};
+use xen::vchan::{LocalPages, SharedPages as _};
 use xenstore_guard_core::recovery::{MIN_BOX_BYTES, Recovery, RecoveryBox, Ring, ServeError, perform, serve};
 use xenstore_guard_core::state::Peer;
 use xenstore_guard_core::{Change, Config, Environment, Server};
@@ -25,7 +26,16 @@ const HONEST: DomId = DomId(8);
 const WORDS: [usize; 7] = [2048, 2052, 2056, 2060, 2064, 2068, 2072];
 
 /// What paths and the like are made of.
-const TEXTS: [&[u8]; 8] = [b"/local/domain/7", b"data", b"/shared", b"a/b", b"token", b"n7", b"T", b""];
+const TEXTS: [&[u8]; 8] = [
+    b"/local/domain/7",
+    b"data",
+    b"/shared",
+    b"a/b",
+    b"token",
+    b"n7",
+    b"T",
+    b"",
+];
 
 struct Nothing;
 
@@ -61,17 +71,16 @@ impl RecoveryBox for Memory {
     }
 }
 
-#[repr(align(4096))]
-struct Page([u8; 4096]);
+/// A ring page.
+struct Page(LocalPages);
 
 impl Page {
-    fn new() -> Box<Self> {
-        Box::new(Self([0; 4096]))
+    fn new() -> Self {
+        Self(LocalPages::new(1))
     }
 
-    fn shared(&mut self) -> SharedPage<'_> {
-        // SAFETY: aligned, and borrowed for the life of the result.
-        unsafe { SharedPage::new(self.0.as_mut_ptr()) }
+    fn shared(&self) -> SharedPage<'_> {
+        self.0.page(0).expect("there is one")
     }
 }
 
@@ -128,7 +137,10 @@ impl Hostility {
             Self::Move(offset, by) => {
                 let mut word = [0; 4];
                 page.read_bytes(*offset, &mut word)
-                    && page.write_bytes(*offset, &u32::from_le_bytes(word).wrapping_add_signed(*by).to_le_bytes())
+                    && page.write_bytes(
+                        *offset,
+                        &u32::from_le_bytes(word).wrapping_add_signed(*by).to_le_bytes(),
+                    )
             }
             Self::Set(offset, value) => page.write_bytes(*offset, &value.to_le_bytes()),
             Self::Bytes(offset, bytes) => page.write_bytes(*offset, bytes),
@@ -166,7 +178,9 @@ impl Ring for Changing<'_> {
     fn peek_requests(&self, skip: usize, buffer: &mut [u8]) -> Result<usize, BadIndex> {
         let length = buffer.len();
         let result = self.ring().peek_requests(skip, buffer);
-        assert!(result.is_err() || result.is_ok_and(|count| count <= length && skip.min(RING_BYTES) + count <= RING_BYTES));
+        assert!(
+            result.is_err() || result.is_ok_and(|count| count <= length && skip.min(RING_BYTES) + count <= RING_BYTES)
+        );
         result
     }
 
@@ -196,7 +210,10 @@ fn request(input: &mut Input<'_>) -> Option<Vec<u8>> {
         payload.push(0);
     }
     // Longer than the ring, every now and then.
-    payload.resize(payload.len() + [0, 0, 1, 7, 300, 1000, 1500, 4000][usize::from(shape >> 2 & 7)], b'v');
+    payload.resize(
+        payload.len() + [0, 0, 1, 7, 300, 1000, 1500, 4000][usize::from(shape >> 2 & 7)],
+        b'v',
+    );
     payload.truncate(wire::MAX_PAYLOAD);
     Some(wire::message(operation, 1, u32::from(shape >> 6), &[&payload]))
 }
@@ -205,8 +222,8 @@ fn request(input: &mut Input<'_>) -> Option<Vec<u8>> {
 struct World {
     server: Server,
     recovery: Recovery<Memory>,
-    hostile: Box<Page>,
-    honest: Box<Page>,
+    hostile: Page,
+    honest: Page,
     asked: u32,
     /// The hostile domain's ring was given up.
     failed: bool,
@@ -240,7 +257,7 @@ impl World {
         let waiting = server.output(builder).len();
         server.sent(builder, waiting);
         recovery.compact(server.state()).unwrap();
-        let mut hostile = Page::new();
+        let hostile = Page::new();
         for offset in WORDS.into_iter().take(4) {
             assert!(hostile.shared().write_bytes(offset, &start.to_le_bytes()));
         }
@@ -277,7 +294,9 @@ impl World {
         };
         if let Err(problem) = serve(&mut self.server, &mut self.recovery, &mut Nothing, id, &changing) {
             self.failed = true;
-            let ((), unkept) = perform(&mut self.server, &mut self.recovery, &mut Nothing, |server, _| server.ring_failed(id));
+            let ((), unkept) = perform(&mut self.server, &mut self.recovery, &mut Nothing, |server, _| {
+                server.ring_failed(id)
+            });
             assert_eq!(unkept, None);
             let reason = match problem {
                 ServeError::Protocol(_) => RingError::Protocol,
@@ -302,7 +321,10 @@ impl World {
         let id = self.server.connection_of(HONEST).unwrap();
         let ring = StoreRing::new(self.honest.shared());
         assert_eq!(ring.write_requests(request), Ok(request.len()));
-        while serve(&mut self.server, &mut self.recovery, &mut Nothing, id, &ring).unwrap().processed {}
+        while serve(&mut self.server, &mut self.recovery, &mut Nothing, id, &ring)
+            .unwrap()
+            .processed
+        {}
         let expected = wire::message(operation, 1, 0, &[payload]);
         let mut answer = vec![0; expected.len()];
         assert_eq!(ring.read_replies(&mut answer), Ok(expected.len()));
@@ -317,13 +339,23 @@ impl World {
         let (mut recovery, mut unfinished) = (opened.recovery, opened.unfinished);
         let mut state = opened.state.expect("the snapshot is there");
         // The builder's begins anew.
-        state.connections.retain(|connection| connection.peer != peer(DomId::INITIAL));
+        state
+            .connections
+            .retain(|connection| connection.peer != peer(DomId::INITIAL));
         for domain in &mut state.domains {
             domain.introduced &= domain.domid != DomId::INITIAL;
         }
-        let ids: Vec<_> = state.connections.iter().map(|connection| (connection.id, connection.peer)).collect();
+        let ids: Vec<_> = state
+            .connections
+            .iter()
+            .map(|connection| (connection.id, connection.peer))
+            .collect();
         for (id, of) in ids {
-            let page = if of == peer(HOSTILE) { &mut self.hostile } else { &mut self.honest };
+            let page = if of == peer(HOSTILE) {
+                &self.hostile
+            } else {
+                &self.honest
+            };
             let ring = StoreRing::new(page.shared());
             let resume = unfinished.resume(&mut recovery, &mut state, id, ring.positions());
             assert!(!resume.doubtful || of == peer(HOSTILE));
@@ -344,7 +376,12 @@ impl World {
         self.server.receive(id, &message).unwrap();
         assert!(self.server.process(id, &mut Nothing));
         let answer = self.server.output(id).to_vec();
-        assert_eq!(answer.get(HEADER_BYTES..), Some(&b"OK\0"[..]), "{}", answer.escape_ascii());
+        assert_eq!(
+            answer.get(HEADER_BYTES..),
+            Some(&b"OK\0"[..]),
+            "{}",
+            answer.escape_ascii()
+        );
         self.server.disconnect(id, &mut Nothing);
         let header = Header::decode(answer.first_chunk().unwrap());
         assert_eq!(header.operation, Operation::Control as u32);
@@ -358,7 +395,11 @@ impl World {
 
 fuzz_target!(|bytes: &[u8]| {
     let mut input = Input(bytes);
-    let start = if input.byte().is_some_and(|byte| byte & 1 == 1) { u32::MAX - 500 } else { 0 };
+    let start = if input.byte().is_some_and(|byte| byte & 1 == 1) {
+        u32::MAX - 500
+    } else {
+        0
+    };
     let mut world = World::new(start);
     let plan = RefCell::new(VecDeque::new());
     while let Some(act) = input.byte() {

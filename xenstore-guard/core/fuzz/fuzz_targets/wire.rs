@@ -11,9 +11,7 @@ use xen::ring::{BadIndex, SharedPage};
 use xen::store::client::{ClientError, Transaction};
 use xen::store::wire::{self, HEADER_BYTES, Header, MAX_PAYLOAD};
 use xen::store::{Access, Client, Operation, Permission, StoreError, StoreRing, Transport};
-
-#[repr(align(4096))]
-struct Page([u8; 4096]);
+use xen::vchan::{LocalPages, SharedPages as _};
 
 /// A ring page whose other end is the input.
 struct Hostile<'a> {
@@ -44,7 +42,11 @@ impl<'a> Hostile<'a> {
             0 => {
                 let operation = self.number()?;
                 let header = Header {
-                    operation: if act & 32 == 0 { Operation::WatchEvent as u32 } else { operation.into() },
+                    operation: if act & 32 == 0 {
+                        Operation::WatchEvent as u32
+                    } else {
+                        operation.into()
+                    },
                     request: self.number()?.into(),
                     transaction: 0,
                     length: u32::from(act & 31),
@@ -131,16 +133,19 @@ fn formats(bytes: &[u8]) {
 
 fuzz_target!(|bytes: &[u8]| {
     formats(bytes);
-    let Some((&count, script)) = bytes.split_first() else { return };
+    let Some((&count, script)) = bytes.split_first() else {
+        return;
+    };
     let (requests, script) = script.split_at(usize::from(count % 16).min(script.len()));
-    let mut page = Page([0; 4096]);
-    // SAFETY: aligned, and borrowed for the life of the client.
-    let page = unsafe { SharedPage::new(page.0.as_mut_ptr()) };
+    let pages = LocalPages::new(1);
+    let page = pages.page(0).expect("there is one");
     let mut client = Client::new(Hostile { page, script });
     let mut transaction = Transaction::NONE;
     for request in requests {
         let done = match request % 12 {
-            0 => client.read(transaction, "/a").map(|value| assert!(value.len() <= MAX_PAYLOAD)),
+            0 => client
+                .read(transaction, "/a")
+                .map(|value| assert!(value.len() <= MAX_PAYLOAD)),
             1 => client.write(transaction, "/a", &[b'v'; 2000]),
             2 => client.make_directory(transaction, "/a/b"),
             3 => client.remove(transaction, "/a"),
