@@ -3,8 +3,8 @@
 use domb_core::host::Conversation;
 use domb_core::management::{Answer, Done, Guest, Image, ImageState, Request, StateFlags, Subject};
 use manifest::{
-    Access, CommandLineRule, Domain, GuestBox, GuestClass, ImageRule, Kind, ManagementSettings, Manifest, Policy,
-    Request as Right, Role, Scope,
+    Access, BackendClass, CommandLineRule, Console, Domain, GuestBox, GuestClass, ImageRule, Kind, ManagementSettings,
+    Manifest, Policy, Request as Right, Role, Scope,
 };
 use measure::{Bank, Digest};
 use xen::grant_table::GrantedBytes;
@@ -314,6 +314,7 @@ fn a_guest_has_no_privilege_whatever_is_asked_for() {
     client.bring(&kernel());
     let privileged = Domain {
         roles: vec![Role::Driver],
+        serves: vec![BackendClass::Vbd],
         ..domain("web")
     };
     let failed = client.failed(&create(&privileged));
@@ -409,5 +410,36 @@ fn logs_are_read_by_who_may() {
         (host.name.as_str(), DomId(host.asker)),
         ("demo", client.scene.domid(ASKER))
     );
+    client.scene.finish();
+}
+
+#[test]
+fn a_configuration_that_cannot_be_is_not_even_logged() {
+    let mut client = Client::new(scene());
+    client.bring(&kernel());
+    let unbounded = Domain {
+        name: "x".repeat(40_000),
+        ..domain("web")
+    };
+    let failed = client.failed(&create(&unbounded));
+    assert!(failed.starts_with("configuration: "), "{failed}");
+    client.scene.finish();
+}
+
+#[test]
+fn a_closed_box_has_no_console() {
+    let mut client = Client::new(scene_of(|manifest| {
+        manifest.policy.classes[0].guest_box = GuestBox::Closed;
+        manifest.policy.access[0].may = vec![Right::Create, Right::Destroy, Right::List];
+    }));
+    client.bring(&kernel());
+    let failed = client.failed(&create(&domain("web")));
+    assert!(failed.contains("closed box"), "{failed}");
+    let silent = Domain {
+        console: Console::None,
+        ..domain("web")
+    };
+    client.done(&create(&silent));
+    assert_eq!(client.scene.consoles.names(), [ASKER]);
     client.scene.finish();
 }

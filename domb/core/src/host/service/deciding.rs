@@ -4,7 +4,7 @@ use alloc::string::ToString;
 use alloc::vec::Vec;
 
 use log::warn;
-use manifest::{BackendClass, Domain, Request as Right};
+use manifest::{BackendClass, Console, Domain, GuestBox, Request as Right};
 use measure::{Bank, Digest};
 use xen::Hypervisor;
 
@@ -72,9 +72,12 @@ enum Ask<'a> {
 }
 
 /// What was decided: the domain that it is about, where it is about one, and the rules that allow it.
+#[derive(Default)]
 pub(super) struct Decided {
     pub(super) index: Option<usize>,
     pub(super) grant: Option<Grant>,
+    /// The configuration of a new guest.
+    pub(super) domain: Option<Domain>,
 }
 
 impl<H: Hypervisor, C: Services, L: StoreLink> Host<'_, H, C, L> {
@@ -88,18 +91,10 @@ impl<H: Hypervisor, C: Services, L: StoreLink> Host<'_, H, C, L> {
             }
             Request::XenLog { .. } => return self.decide_host(asker, Right::XenLog),
             Request::PolicyExplain { .. } => return self.decide_host(asker, Right::PolicyExplain),
-            Request::List { .. } | Request::Cancel { .. } => {
-                return Ok(Decided {
-                    index: None,
-                    grant: None,
-                });
-            }
+            Request::List { .. } | Request::Cancel { .. } => return Ok(Decided::default()),
             Request::ImageOffer { .. } | Request::ImageWindow { .. } => {
                 policy::may_create(&self.manifest, asker)?;
-                return Ok(Decided {
-                    index: None,
-                    grant: None,
-                });
+                return Ok(Decided::default());
             }
             Request::Create {
                 configuration,
@@ -109,10 +104,15 @@ impl<H: Hypervisor, C: Services, L: StoreLink> Host<'_, H, C, L> {
                 ..
             } => {
                 let domain = Domain::decode(configuration).map_err(|problem| failed("configuration", &problem))?;
+                // Names and texts have their limits before anything of them is logged.
+                if let Some(problem) = domain.check().first() {
+                    return Err(failed("configuration", problem));
+                }
                 let grant = self.decide_create(asker, &domain, class.as_deref(), kernel, ramdisk.as_ref())?;
                 return Ok(Decided {
                     index: None,
                     grant: Some(grant),
+                    domain: Some(domain),
                 });
             }
             Request::Start { guest } => (guest, Ask::Plain(Right::Create)),
@@ -134,6 +134,7 @@ impl<H: Hypervisor, C: Services, L: StoreLink> Host<'_, H, C, L> {
         Ok(Decided {
             index: Some(index),
             grant: Some(grant),
+            domain: None,
         })
     }
 
@@ -141,8 +142,8 @@ impl<H: Hypervisor, C: Services, L: StoreLink> Host<'_, H, C, L> {
         let asked = Asked::Plain(right, Subject::Host);
         let grant = policy::decide(&self.manifest, asker, &asked, &[])?;
         Ok(Decided {
-            index: None,
             grant: Some(grant),
+            ..Decided::default()
         })
     }
 
@@ -227,12 +228,14 @@ impl<H: Hypervisor, C: Services, L: StoreLink> Host<'_, H, C, L> {
             max_vcpus: domain.max_vcpus,
             devices: &devices,
         };
-        Ok(policy::decide(
-            &self.manifest,
-            asker,
-            &Asked::Create(&guest),
-            &self.guests(),
-        )?)
+        let grant = policy::decide(&self.manifest, asker, &Asked::Create(&guest), &self.guests())?;
+        let class = grant.class().and_then(|class| self.manifest.policy.class(class));
+        if class.is_some_and(|class| class.guest_box == GuestBox::Closed) && domain.console != Console::None {
+            // Its lines would be in Xen's log for whoever may read that.
+            let problem = "console: the guest is in a closed box; accepted: \"none\"";
+            return Err(failed("configuration", &problem));
+        }
+        Ok(grant)
     }
 
     /// Guests that were asked for.

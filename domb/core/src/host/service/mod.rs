@@ -11,7 +11,6 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use log::info;
-use manifest::Domain;
 use xen::Hypervisor;
 
 use super::asked::Wish;
@@ -105,7 +104,6 @@ impl<H: Hypervisor, C: Services, L: StoreLink> Host<'_, H, C, L> {
             }
             (
                 Request::Create {
-                    configuration,
                     kernel,
                     ramdisk,
                     devices,
@@ -114,7 +112,9 @@ impl<H: Hypervisor, C: Services, L: StoreLink> Host<'_, H, C, L> {
                 },
                 _,
             ) => {
-                let domain = Domain::decode(configuration).map_err(|problem| failed("configuration", &problem))?;
+                let domain = decided
+                    .domain
+                    .ok_or_else(|| failed("configuration", &"there is none"))?;
                 if !devices.is_empty() {
                     return Err(failed("devices", &NO_DEVICES));
                 }
